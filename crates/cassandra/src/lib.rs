@@ -1,0 +1,1 @@
+//! Questions to and changes of a running Cassandra node over CQL.

@@ -1,0 +1,1 @@
+//! Operator: carries out CassandraOpsRequests.

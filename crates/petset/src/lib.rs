@@ -1,0 +1,1 @@
+//! PetSet controller: a PetSet becomes an apps/v1 StatefulSet.

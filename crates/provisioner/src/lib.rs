@@ -1,0 +1,1 @@
+//! Operator: a Cassandra becomes a running ring.
