@@ -1,0 +1,74 @@
+//! The operator's own keyspace: a place to prove that the ring takes writes, and to ask every node at once.
+
+use scylla::statement::Consistency;
+use uuid::Uuid;
+
+use crate::cql::literal;
+use crate::replication::{self, Change, Replication};
+use crate::{Error, Node};
+
+/// Name of the keyspace; KubeDB's.
+pub const NAME: &str = "kubedb_keyspace";
+
+/// Rows of addresses that are gone expire after a day.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS kubedb_keyspace.health (node text PRIMARY KEY, value uuid) \
+                     WITH default_time_to_live = 86400";
+
+/// Makes the keyspace and its table exist. `replication` must name **all** nodes of each datacenter: a read at ALL
+/// then asks every node. Two local queries when all is there.
+pub async fn ensure(node: &Node, replication: &Replication) -> Result<Change, Error> {
+    let change = replication::ensure(node, NAME, replication).await?;
+    let query = "SELECT table_name FROM system_schema.tables \
+                 WHERE keyspace_name = 'kubedb_keyspace' AND table_name = 'health'";
+    let doing = "looking for the health table";
+    if node
+        .rows::<(String,)>(doing, query, Consistency::One)
+        .await?
+        .is_empty()
+    {
+        node.run("creating the health table", TABLE, Consistency::LocalQuorum)
+            .await?;
+        return Ok(if change == Change::Unchanged {
+            Change::Altered
+        } else {
+            change
+        });
+    }
+    Ok(change)
+}
+
+impl Node {
+    /// Whether every node of the ring is up in this node's eyes and answers it. Otherwise
+    /// [`Error::Unavailable`] says how many are and do.
+    pub async fn sees_all_up(&self) -> Result<(), Error> {
+        let query = format!(
+            "SELECT value FROM kubedb_keyspace.health WHERE node = {}",
+            self.row()
+        );
+        self.run("asking all nodes at once", &query, Consistency::All)
+            .await
+            .map(drop)
+    }
+
+    /// Proves that this node serves: writes a row of its own at LOCAL_QUORUM and reads it back.
+    pub async fn write_and_read(&self) -> Result<(), Error> {
+        let (row, written) = (self.row(), Uuid::new_v4());
+        let write = format!("INSERT INTO kubedb_keyspace.health (node, value) VALUES ({row}, {written})");
+        let read = format!("SELECT value FROM kubedb_keyspace.health WHERE node = {row}");
+        self.run("writing the health row", &write, Consistency::LocalQuorum)
+            .await?;
+        let doing = "reading the health row";
+        match self
+            .rows::<(Uuid,)>(doing, &read, Consistency::LocalQuorum)
+            .await?
+            .as_slice()
+        {
+            [(read,)] if *read == written => Ok(()),
+            read => Err(self.unexpected(doing, &format!("wrote {written}, then read {read:?}"))),
+        }
+    }
+
+    fn row(&self) -> String {
+        literal(&self.address().ip().to_string())
+    }
+}

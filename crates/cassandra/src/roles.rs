@@ -1,0 +1,145 @@
+//! Who may log in.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use scylla::statement::Consistency;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+use uuid::Uuid;
+
+use crate::cql::{identifier, literal};
+use crate::replication::{self, Change, Replication};
+use crate::{Credentials, Error, Node, Sessions};
+
+/// The superuser that every new Cassandra makes, with this name as its password.
+const DEFAULT: &str = "cassandra";
+
+/// Schema changes and bcrypt on a busy node take their time.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What [`secure`] changed. All false: nothing was to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The superuser was made, with the default one's help.
+    pub created: bool,
+    /// `system_auth` got another replication and its rows were copied to the new replicas.
+    pub replicated: bool,
+    /// The default superuser was locked out.
+    pub locked: bool,
+}
+
+/// Makes `credentials` the only way in as a superuser, with `system_auth` replicated as told.
+///
+/// May be interrupted and repeated at any point: each step starts from what the node says, and the default role is
+/// locked last, when all replicas are known to hold the new one. When all is done it costs two queries: one of
+/// `system_schema.keyspaces`, and one of `system_auth.roles` that asks all its replicas, so that a replica which
+/// lacks a role gets it in passing.
+///
+/// On [`Error::Unauthorized`] repeat through another node: right after a change of replication a node may miss
+/// roles that another one has.
+pub async fn secure(
+    sessions: &Sessions,
+    address: SocketAddr,
+    credentials: &Credentials,
+    replication: &Replication,
+) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    let node = match sessions.node(address, Some(credentials), TIMEOUT).await {
+        Err(refused @ Error::Unauthorized { .. }) => {
+            create(address, credentials).await.map_err(|error| match error {
+                // Neither login works: the one that the user knows of is the one to name.
+                Error::Unauthorized { .. } => refused,
+                other => other,
+            })?;
+            outcome.created = true;
+            sessions.node(address, Some(credentials), TIMEOUT).await?
+        }
+        other => other?,
+    };
+    if replication::ensure(&node, "system_auth", replication).await? != Change::Unchanged {
+        replication::repair(&node, "system_auth").await?;
+        outcome.replicated = true;
+    }
+    if default_is_open(&node, credentials, outcome.created).await? {
+        lock_default(&node).await?;
+        outcome.locked = true;
+    }
+    if outcome != Outcome::default() {
+        tracing::info!(node = %address, user = credentials.username, ?outcome, "superuser secured");
+    }
+    Ok(outcome)
+}
+
+/// Makes the superuser with the default one's help. The statements repeat each other so that a role left by an
+/// earlier try, perhaps with another password, ends up the same.
+async fn create(address: SocketAddr, credentials: &Credentials) -> Result<(), Error> {
+    let default = Credentials {
+        username: DEFAULT.into(),
+        password: DEFAULT.into(),
+    };
+    let node = Node::connect(address, &default, TIMEOUT).await?;
+    let Credentials { username, password } = credentials;
+    let (role, password_is) = (identifier(username), format!("PASSWORD = {}", literal(password)));
+    if username == DEFAULT {
+        // Nobody may touch the own superuser status, not even to confirm it.
+        return run_secret(&node, &format!("ALTER ROLE {role} WITH {password_is}"), password).await;
+    }
+    let options = format!("{role} WITH {password_is} AND LOGIN = true AND SUPERUSER = true");
+    run_secret(&node, &format!("CREATE ROLE IF NOT EXISTS {options}"), password).await?;
+    run_secret(&node, &format!("ALTER ROLE {options}"), password).await
+}
+
+/// Whether the default role can still be used by anyone who knows it. Reading the roles from all replicas also
+/// copies them there. A node that is down does not matter once all is done, but before the lock it does: it must
+/// not come back to a ring that knows only one of the two roles.
+async fn default_is_open(node: &Node, credentials: &Credentials, created: bool) -> Result<bool, Error> {
+    const ROLES: &str = "SELECT role, can_login, is_superuser FROM system_auth.roles";
+    let roles = |consistency| {
+        node.rows::<(String, Option<bool>, Option<bool>)>("reading all roles", ROLES, consistency)
+    };
+    let (roles, on_all_replicas) = match roles(Consistency::All).await {
+        Err(error @ Error::Unavailable { .. }) => (roles(Consistency::LocalQuorum).await?, Err(error)),
+        other => (other?, Ok(())),
+    };
+    let usable = |flag: &Option<bool>| flag.unwrap_or(false);
+    let open = credentials.username != DEFAULT
+        && roles
+            .iter()
+            .any(|(role, login, superuser)| role == DEFAULT && (usable(login) || usable(superuser)));
+    if open || created {
+        on_all_replicas?;
+    }
+    Ok(open)
+}
+
+/// Locked, not dropped: a node that finds no role at all at its start would make the default one again.
+async fn lock_default(node: &Node) -> Result<(), Error> {
+    let password = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let role = identifier(DEFAULT);
+    let statement = format!(
+        "ALTER ROLE {role} WITH PASSWORD = {} AND LOGIN = false AND SUPERUSER = false",
+        literal(&password)
+    );
+    run_secret(node, &statement, &password).await
+}
+
+/// Runs a statement that holds a password, which neither the driver's traces nor an error may repeat.
+async fn run_secret(node: &Node, statement: &str, password: &str) -> Result<(), Error> {
+    let run = node.run("changing a role", statement, Consistency::LocalQuorum);
+    run.with_subscriber(NoSubscriber::new())
+        .await
+        .map(drop)
+        .map_err(|error| match error {
+            Error::Refused {
+                address,
+                doing,
+                reason,
+            } if reason.contains(password) => Error::Refused {
+                address,
+                doing,
+                reason: "a message that repeats the password".into(),
+            },
+            other => other,
+        })
+}
