@@ -1,0 +1,53 @@
+//! The name of every object, container, volume and port that belongs to a Cassandra (KubeDB's names).
+
+/// Container that runs Cassandra.
+pub const CONTAINER: &str = "cassandra";
+/// Init container of the database image: copies the image's own configuration.
+pub const INIT_CONTAINER: &str = "cassandra-init";
+/// Init container of the provisioner image: lays the user's and the operator's settings over it.
+pub const RENDER_CONTAINER: &str = "render-config";
+/// Volume and claim template of the data.
+pub const DATA_VOLUME: &str = "data";
+/// Port of CQL.
+pub const CQL_PORT: u16 = 9042;
+/// Port between nodes.
+pub const INTERNODE_PORT: u16 = 7000;
+/// Port between nodes, with TLS.
+pub const INTERNODE_SSL_PORT: u16 = 7001;
+/// Port of JMX.
+pub const JMX_PORT: u16 = 7199;
+/// Name of the superuser in a generated Secret.
+pub const SUPERUSER: &str = "admin";
+/// Finalizer of a Cassandra.
+pub const CASSANDRA_FINALIZER: &str = "kubedb.com/cassandra";
+/// Finalizer of a running CassandraOpsRequest.
+pub const OPS_REQUEST_FINALIZER: &str = "ops.kubedb.com/cassandraopsrequest";
+/// Key of the user's configuration, in a Secret and inline.
+pub const CONFIG_KEY: &str = "cassandra.yaml";
+/// PlacementPolicy used when none is named.
+pub const DEFAULT_PLACEMENT_POLICY: &str = "default";
+
+/// PetSet of a rack; that of a standalone Cassandra has the Cassandra's own name.
+pub fn petset(cassandra: &str, rack: Option<&str>) -> String {
+    rack.map_or_else(|| cassandra.to_owned(), |rack| format!("{cassandra}-rack-{rack}"))
+}
+
+/// Pod of a PetSet.
+pub fn pod(petset: &str, ordinal: i32) -> String {
+    format!("{petset}-{ordinal}")
+}
+
+/// Headless Service that names the pods of a PetSet.
+pub fn governing_service(petset: &str) -> String {
+    format!("{petset}-pods")
+}
+
+/// Generated Secret of the superuser.
+pub fn auth_secret(cassandra: &str) -> String {
+    format!("{cassandra}-auth")
+}
+
+/// Secret with the operator's and the user's inline configuration.
+pub fn config_secret(cassandra: &str) -> String {
+    format!("{cassandra}-config")
+}

@@ -1,0 +1,182 @@
+//! `CassandraOpsRequest`: one operation on a Cassandra, asked for by the user.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An operation on a Cassandra. It runs once; its status is the story of the run.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "ops.kubedb.com",
+    version = "v1alpha1",
+    kind = "CassandraOpsRequest",
+    plural = "cassandraopsrequests",
+    singular = "cassandraopsrequest",
+    shortname = "casops",
+    category = "ops",
+    category = "kubedb",
+    category = "appscode",
+    namespaced,
+    status = "CassandraOpsRequestStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("spec cannot be changed: create a new CassandraOpsRequest instead"),
+    validation = Rule::new("self.type != 'UpdateVersion' || has(self.updateVersion)")
+        .message("spec.updateVersion is needed when spec.type is UpdateVersion")
+)]
+pub struct CassandraOpsRequestSpec {
+    /// What to do.
+    #[serde(rename = "type")]
+    pub type_: OpsType,
+    /// The Cassandra to do it to, in the same namespace.
+    pub database_ref: DatabaseRef,
+    /// When to begin.
+    #[serde(default)]
+    pub apply: Apply,
+    /// How long each step may take, such as `5m` or `1h30m`; 30 minutes if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|h|m|s))+$"))]
+    pub timeout: Option<String>,
+    /// What an update of the version needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_version: Option<UpdateVersion>,
+}
+
+/// The operations that are supported.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum OpsType {
+    /// Run another version of Cassandra.
+    #[default]
+    UpdateVersion,
+}
+
+/// Names a Cassandra.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct DatabaseRef {
+    /// Name of the Cassandra.
+    #[schemars(length(min = 1))]
+    pub name: String,
+}
+
+/// When a request may begin.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Apply {
+    /// Once the Cassandra is Ready.
+    #[default]
+    IfReady,
+    /// At once.
+    Always,
+}
+
+/// An update of the version.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateVersion {
+    /// Name of the CassandraVersion to run.
+    #[schemars(length(min = 1))]
+    pub target_version: String,
+}
+
+/// How far a request is.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CassandraOpsRequestStatus {
+    /// The state in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Nodes done, of all nodes: `2/6`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// The steps taken, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// What a running update must not forget; written before the first change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_version: Option<UpdateVersionRecord>,
+}
+
+/// What an update has set out to do. Progress itself is read off the ring, never from here.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateVersionRecord {
+    /// Where it came from.
+    pub source: Release,
+    /// Where it goes.
+    pub target: Release,
+    /// Why it goes back to the source; forward if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll_back: Option<String>,
+    /// The step under way, and since when: its timeout counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepRecord>,
+}
+
+/// A step under way.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRecord {
+    /// What is waited for.
+    pub name: String,
+    /// Since when.
+    pub started: Time,
+}
+
+/// A release as resolved from the catalog when the update began: a later edit of the catalog does not change it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// Name of the CassandraVersion.
+    pub name: String,
+    /// Its `spec.version`, which the nodes themselves will report.
+    pub version: String,
+    /// Its image.
+    pub image: String,
+}
+
+/// The state of a request in one word (KubeDB's names).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Phase {
+    /// It waits for its turn.
+    Pending,
+    /// It runs.
+    Progressing,
+    /// It is done.
+    Successful,
+    /// It was given up; the conditions say why and what became of the ring.
+    Failed,
+    /// It was refused; nothing was touched.
+    Denied,
+    /// A newer request took its place; nothing was touched.
+    Skipped,
+}
+
+impl Phase {
+    /// Whether nothing more happens in this phase.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Successful | Self::Failed | Self::Denied | Self::Skipped
+        )
+    }
+}
+
+impl CassandraOpsRequest {
+    /// The phase; Pending before anybody has looked at the request.
+    pub fn phase(&self) -> Phase {
+        self.status
+            .as_ref()
+            .and_then(|s| s.phase)
+            .unwrap_or(Phase::Pending)
+    }
+}
