@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Writes one docker-archive with an image for each release in ./versions, and one that is broken on purpose
+# (cassandra:crash). An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
+# them together: written by hand it needs no daemon, holds the shared base layer once, and the same content always
+# gives the same digests.
+set -euo pipefail
+
+base=${1:?usage: archive.sh BASE.tar OUT.tar}
+out=${2:?usage: archive.sh BASE.tar OUT.tar}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/archive"
+
+reproducible_tar() { # reproducible_tar DIR FILE
+  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=gnu -C "$1" -cf "$2" .
+}
+
+layer() { # layer FILE: takes the tar into the archive, and prints its digest
+  local digest
+  digest=$(sha256sum "$1" | cut -d ' ' -f 1)
+  mv "$1" "$work/archive/$digest.tar"
+  echo "$digest"
+}
+
+quoted() { # quoted PREFIX SUFFIX WORD...: the words as items of a JSON list
+  local word separator=
+  for word in "${@:3}"; do
+    printf '%s"%s%s%s"' "$separator" "$1" "$word" "$2"
+    separator=,
+  done
+}
+
+image() { # image TAG RELEASE LAYER...: adds the configuration of one image, and its line of the manifest
+  local tag=$1 release=$2 id
+  shift 2
+  cat >"$work/config.json" <<JSON
+{
+  "architecture": "$(dpkg --print-architecture)",
+  "os": "linux",
+  "created": "1970-01-01T00:00:00Z",
+  "config": {
+    "Env": [
+      "PATH=/opt/cassandra/bin:/opt/java/openjdk/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "LANG=C.UTF-8",
+      "JAVA_HOME=/opt/java/openjdk",
+      "CASSANDRA_HOME=/opt/cassandra",
+      "CASSANDRA_CONF=/etc/cassandra",
+      "CASSANDRA_VERSION=$release"
+    ],
+    "Entrypoint": ["docker-entrypoint.sh"],
+    "Cmd": ["cassandra", "-f"],
+    "ExposedPorts": { "7000/tcp": {}, "7001/tcp": {}, "7199/tcp": {}, "9042/tcp": {}, "9160/tcp": {} },
+    "Volumes": { "/var/lib/cassandra": {} }
+  },
+  "rootfs": { "type": "layers", "diff_ids": [$(quoted sha256: '' "$@")] }
+}
+JSON
+  id=$(sha256sum "$work/config.json" | cut -d ' ' -f 1)
+  mv "$work/config.json" "$work/archive/$id.json"
+  printf '{"Config":"%s.json","RepoTags":["localhost/cassandra:%s"],"Layers":[%s]}\n' \
+    "$id" "$tag" "$(quoted '' .tar "$@")" >>"$work/images"
+}
+
+release_layer() { # release_layer RELEASE: configuration, scripts and jars, in the layout of the stock image
+  local root=$work/$1
+  mkdir "$root"
+  cp -r "$here/common/." "$here/${1%.*}/." "$root/"
+  mvn --quiet --batch-mode --strict-checksums --file "$here/pom.xml" dependency:copy-dependencies \
+    -Dcassandra.version="$1" -DincludeScope=runtime -DoutputDirectory="$root/opt/cassandra/lib" >&2
+  chmod -R u=rwX,go=rX "$root"
+  chmod 1777 "$root/etc/cassandra"
+  chmod 666 "$root"/etc/cassandra/*
+  reproducible_tar "$root" "$work/layer.tar"
+  rm -r "$root"
+  layer "$work/layer.tar"
+}
+
+cp "$base" "$work/base.tar"
+base_layer=$(layer "$work/base.tar")
+
+while read -r release; do
+  echo "cassandra $release" >&2
+  layers=("$base_layer" "$(release_layer "$release")")
+  image "$release" "$release" "${layers[@]}"
+done <"$here/versions"
+
+# On top of the last release.
+cp -r "$here/crash" "$work/crash"
+chmod -R u=rwX,go=rX "$work/crash"
+reproducible_tar "$work/crash" "$work/layer.tar"
+image crash "$release" "${layers[@]}" "$(layer "$work/layer.tar")"
+
+{ echo '['; paste -sd , "$work/images"; echo ']'; } >"$work/archive/manifest.json"
+reproducible_tar "$work/archive" "$out"
