@@ -1,1 +1,43 @@
 //! What a binary needs to be an operator: client, leader election, apply, caches, metrics, probes.
+//!
+//! It knows no database. A binary parses [`Options`], calls [`run`] with its controllers, and gets an [`Operator`] to build
+//! them from: [`Cache`]s hold what is watched and wake a [`Queue`], [`controller::run`] takes work from the queue, and the
+//! [`Writer`] is the only way to change something in the cluster.
+
+mod backoff;
+mod cache;
+mod client;
+mod clock;
+pub mod controller;
+mod crds;
+mod drift;
+mod events;
+mod failure;
+mod leader;
+mod metrics;
+mod object;
+mod operator;
+mod options;
+mod probes;
+mod quantity;
+mod queue;
+mod run;
+mod shutdown;
+mod telemetry;
+mod write_error;
+mod writer;
+
+pub use cache::{Builder, Cache, itself, owner_of, spec_changed};
+pub use clock::Clock;
+pub use events::Events;
+pub use failure::{Failure, Retry};
+pub use json_patch;
+pub use leader::Leader;
+pub use object::{Object, Placement};
+pub use operator::Operator;
+pub use options::{LogFormat, Options, Scope};
+pub use prometheus_client;
+pub use queue::Queue;
+pub use run::run;
+pub use write_error::{Request, WriteError};
+pub use writer::{Applied, Eviction, Writer};

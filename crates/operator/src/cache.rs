@@ -1,0 +1,330 @@
+//! What is watched: one list and watch per kind, for the whole life of the process.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{
+    Api, Resource, ResourceExt,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, Store, store::Writer},
+        watcher::{Config, DefaultBackoff, Event, watcher},
+    },
+};
+
+use crate::{Object, Operator, Queue, failure::story, object::Placement, probes::Waiting};
+
+/// The objects of a kind as the API server last told. Clones share them.
+///
+/// It may be older than our own last write; what was just written comes from the answer to the write.
+pub struct Cache<K: Object> {
+    store: Store<K>,
+}
+
+impl<K: Object> Cache<K> {
+    /// Prepares to watch what `api` covers; [`Builder::start`] begins.
+    pub fn builder(operator: &Operator, api: Api<K>) -> Builder<K> {
+        Builder {
+            operator: operator.clone(),
+            api,
+            config: Config::default(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// An object in a namespace.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// An object of a cluster-scoped kind.
+    pub fn cluster(&self, name: &str) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::new(name))
+    }
+
+    /// The objects whose controller (by uid) is `owner`, in the order of their names.
+    pub fn owned_by(&self, owner: &impl Resource) -> Vec<Arc<K>> {
+        let Some(uid) = owner.meta().uid.as_deref() else {
+            return Vec::new();
+        };
+        sorted(
+            self.store
+                .state_filter(|object| controller_of(object).is_some_and(|owner| owner.uid == uid)),
+        )
+    }
+
+    /// All objects, in the order of their namespaces and names.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        sorted(self.store.state())
+    }
+
+    /// Waits for the first complete list.
+    pub async fn ready(&self) {
+        if self.store.wait_until_ready().await.is_err() {
+            // The watch has ended without a list: only at the end of the process.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub(crate) fn store(&self) -> Store<K> {
+        self.store.clone()
+    }
+
+    /// A cache of just these objects, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fixed(objects: impl IntoIterator<Item = K>) -> Self {
+        let mut writer = Writer::default();
+        let store = writer.as_reader();
+        writer.apply_watcher_event(&Event::Init);
+        for object in objects {
+            writer.apply_watcher_event(&Event::InitApply(object));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        Self { store }
+    }
+}
+
+impl<K: Object> Clone for Cache<K> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+        }
+    }
+}
+
+/// Told of the object before and after; one of the two is missing when it came or went.
+type Listener<K> = Box<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
+
+/// What to watch, and whom to wake.
+pub struct Builder<K: Object> {
+    operator: Operator,
+    api: Api<K>,
+    config: Config,
+    listeners: Vec<Listener<K>>,
+}
+
+impl<K: Object> Builder<K> {
+    /// Watches only objects that match this label selector. Ours only: a cluster full of foreign objects must cost nothing.
+    #[must_use]
+    pub fn labels(mut self, selector: &str) -> Self {
+        self.config = self.config.labels(selector);
+        self
+    }
+
+    /// Wakes a controller for what `map` names, whenever an object came, changed or went.
+    #[must_use]
+    pub fn notify<T, R>(self, queue: &Queue<T>, map: impl Fn(&K) -> R + Send + Sync + 'static) -> Self
+    where
+        T: Object,
+        R: IntoIterator<Item = ObjectRef<T>>,
+    {
+        self.notify_if(queue, |_, _| true, map)
+    }
+
+    /// As [`Builder::notify`], but a change counts only if `changed(before, after)` says so. What came or went always counts.
+    #[must_use]
+    pub fn notify_if<T, R>(
+        mut self,
+        queue: &Queue<T>,
+        changed: impl Fn(&K, &K) -> bool + Send + Sync + 'static,
+        map: impl Fn(&K) -> R + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Object,
+        R: IntoIterator<Item = ObjectRef<T>>,
+    {
+        let queue = queue.clone();
+        self.listeners.push(Box::new(move |before, after| {
+            let same = |before: &K, after: &K| before.meta().uid == after.meta().uid;
+            if let (Some(before), Some(after)) = (before, after)
+                && same(before, after)
+                && !changed(before, after)
+            {
+                return;
+            }
+            // Both sides: an object that moved from one to another concerns both.
+            for object in before.into_iter().chain(after) {
+                map(object).into_iter().for_each(|target| queue.trigger(target));
+            }
+        }));
+        self
+    }
+
+    /// Begins to watch. The operator is ready when the first list is complete.
+    pub fn start(self) -> Cache<K> {
+        let Self {
+            operator,
+            api,
+            config,
+            listeners,
+        } = self;
+        let name = match api.namespace() {
+            Some(namespace) => format!("cache of {} in {namespace}", K::plural(&())),
+            None => format!("cache of {}", K::plural(&())),
+        };
+        let writer = Writer::default();
+        let store = writer.as_reader();
+        let waiting = operator.health.waiting(name.clone());
+        let alive = operator.health.task(name.clone());
+        // Guarded: an object that cannot be read must not hide all the others.
+        let namespace = api.namespace().map(str::to_owned);
+        let guarded =
+            <K::Scope as Placement>::api::<DeserializeGuard<K>>(api.into_client(), namespace.as_deref());
+        let reflector = Reflector {
+            store: store.clone(),
+            writer,
+            listeners,
+            waiting: Some(waiting),
+        };
+        tokio::spawn(async move {
+            let _alive = alive;
+            follow(&name, guarded, config, reflector).await;
+        });
+        Cache { store }
+    }
+}
+
+async fn follow<K: Object>(
+    name: &str,
+    api: Api<DeserializeGuard<K>>,
+    config: Config,
+    mut reflector: Reflector<K>,
+) {
+    let events = watcher(api, config).backoff(DefaultBackoff::default());
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => reflector.take(event),
+            Err(error) => tracing::warn!("{name}: {}", story(&error)),
+        }
+    }
+}
+
+/// Keeps the store and tells the listeners, always after the store knows.
+struct Reflector<K: Object> {
+    store: Store<K>,
+    writer: Writer<K>,
+    listeners: Vec<Listener<K>>,
+    /// Dropped with the first complete list.
+    waiting: Option<Waiting>,
+}
+
+impl<K: Object> Reflector<K> {
+    fn take(&mut self, event: Event<DeserializeGuard<K>>) {
+        match event {
+            Event::Init => self.writer.apply_watcher_event(&Event::Init),
+            Event::InitApply(guard) => {
+                if let Some(object) = self.readable(guard) {
+                    self.writer.apply_watcher_event(&Event::InitApply(object));
+                }
+            }
+            Event::InitDone => self.listed(),
+            Event::Apply(guard) => {
+                if let Some(object) = self.readable(guard) {
+                    let before = self.store.get(&ObjectRef::from_obj(&object));
+                    self.writer.apply_watcher_event(&Event::Apply(object.clone()));
+                    self.tell(before.as_deref(), Some(&object));
+                }
+            }
+            Event::Delete(guard) => {
+                if let Some(object) = self.readable(guard) {
+                    self.writer.apply_watcher_event(&Event::Delete(object.clone()));
+                    self.tell(Some(&object), None);
+                }
+            }
+        }
+    }
+
+    /// A list after a gap in the watch: what came, changed or went in the gap is found by comparison.
+    fn listed(&mut self) {
+        let before: HashMap<_, _> = self
+            .store
+            .state()
+            .into_iter()
+            .map(|it| (ObjectRef::from_obj(&*it), it))
+            .collect();
+        self.writer.apply_watcher_event(&Event::InitDone);
+        for object in self.store.state() {
+            let known = before.get(&ObjectRef::from_obj(&*object));
+            if known.is_none_or(|known| known.resource_version() != object.resource_version()) {
+                self.tell(known.map(AsRef::as_ref), Some(&object));
+            }
+        }
+        for (name, object) in &before {
+            if self.store.get(name).is_none() {
+                self.tell(Some(object), None);
+            }
+        }
+        self.waiting = None;
+    }
+
+    fn tell(&self, before: Option<&K>, after: Option<&K>) {
+        for listener in &self.listeners {
+            listener(before, after);
+        }
+    }
+
+    /// The object without what nobody reads. One that cannot be understood stays as it was last understood, if ever.
+    fn readable(&self, guard: DeserializeGuard<K>) -> Option<K> {
+        match guard.0 {
+            Ok(mut object) => {
+                object.managed_fields_mut().clear();
+                Some(object)
+            }
+            Err(InvalidObject { error, metadata }) => {
+                let mut name = ObjectRef::<K>::new(metadata.name.as_deref().unwrap_or_default());
+                name.namespace = metadata.namespace;
+                tracing::warn!("{name} cannot be understood, its last change is ignored: {error}");
+                self.store.get(&name).map(|object| K::clone(&object))
+            }
+        }
+    }
+}
+
+fn sorted<K: Object>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
+    objects.sort_by(|one, other| {
+        let key = |object: &K| (object.meta().namespace.clone(), object.meta().name.clone());
+        key(one).cmp(&key(other))
+    });
+    objects
+}
+
+fn controller_of(object: &impl Resource) -> Option<&OwnerReference> {
+    object
+        .meta()
+        .owner_references
+        .as_ref()?
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+}
+
+/// Maps an object to the `Owner` that controls it.
+pub fn owner_of<Owner: Object>(object: &impl Resource) -> Option<ObjectRef<Owner>> {
+    let owner = controller_of(object)?;
+    let mut target = ObjectRef::from_owner_ref(object.meta().namespace.as_deref(), owner, ())?;
+    target.extra = kube::runtime::reflector::ObjectRefExtra::default();
+    Some(target)
+}
+
+/// Maps an object to itself.
+pub fn itself<K: Object>(object: &K) -> Option<ObjectRef<K>> {
+    Some(ObjectRef::from_obj(object))
+}
+
+/// Whether more than the status changed: the spec, labels, annotations, finalizers, owners, or the wish to delete.
+pub fn spec_changed<K: Object>(before: &K, after: &K) -> bool {
+    fn relevant<K: Object>(object: &K) -> impl PartialEq + use<'_, K> {
+        let meta = object.meta();
+        (
+            meta.generation,
+            &meta.labels,
+            &meta.annotations,
+            &meta.finalizers,
+            &meta.owner_references,
+            &meta.deletion_timestamp,
+        )
+    }
+    relevant(before) != relevant(after)
+}

@@ -1,0 +1,93 @@
+//! The connection to the API server.
+//!
+//! kube's own client re-sends a refused write for minutes and waits for an answer for ever: a write could arrive long after
+//! the lease is lost. Here each request is sent once, and the answer must begin within ten seconds.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use http::{HeaderValue, Request, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
+use tower::{BoxError, Service, layer::layer_fn};
+
+/// How long an answer may take to begin.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+/// A body that stops coming ends after this time; longer than the watcher's own limit, so that an idle watch lives.
+const SILENCE: Duration = Duration::from_secs(330);
+
+/// Connects as the kubeconfig or the pod's service account says.
+pub(crate) async fn connect(name: &str) -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context(
+        "no way to an API server: outside of a cluster, set KUBECONFIG or create ~/.kube/config; \
+         inside, the pod needs a mounted service account token",
+    )?;
+    config.default_retry = false;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    let agent = HeaderValue::from_str(&format!("{name}/{}", env!("CARGO_PKG_VERSION")))?;
+    config.headers.push((USER_AGENT, agent));
+    let url = config.cluster_url.clone();
+    let builder =
+        ClientBuilder::try_from(config).with_context(|| format!("cannot build a client for {url}"))?;
+    Ok(builder
+        .with_layer(&layer_fn(|inner| AnswerInTime { inner }))
+        .build())
+}
+
+/// Gives up on a request whose answer does not begin in time.
+#[derive(Clone)]
+struct AnswerInTime<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for AnswerInTime<S>
+where
+    S: Service<Request<Body>, Future: Send + 'static, Error: Into<BoxError>>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            match tokio::time::timeout(ANSWER, answer).await {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs()).into()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future};
+
+    use http::Response;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_answer_ends_after_ten_seconds() {
+        let silent = service_fn(|_: Request<Body>| future::pending::<Result<Response<Body>, Infallible>>());
+        let started = tokio::time::Instant::now();
+        let error = AnswerInTime { inner: silent }
+            .oneshot(Request::new(Body::empty()))
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 10 s");
+        assert_eq!(started.elapsed(), ANSWER);
+    }
+}

@@ -1,0 +1,212 @@
+//! One reconcile loop: what every controller does around its own function.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use futures::{StreamExt, stream};
+use kube::runtime::{
+    applier,
+    controller::{Action, Config, Error},
+    reflector::ObjectRef,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, failure::story};
+
+/// Changes that come as a burst make one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Reconciles the objects of `cache` until the process is asked to end, and then finishes what it is at.
+///
+/// It begins when all caches are complete and this replica leads, with every object once; after that the queue says which.
+/// One object is in one worker at a time. `reconcile` answers when to look again at the latest; `None`: on a change.
+///
+/// Around each reconcile, here and nowhere else: the time it took, a log line and an event for a failure, and the wait
+/// before the next try, which grows with each failure in a row.
+pub async fn run<K, C, E, F, Fut>(
+    operator: &Operator,
+    name: &'static str,
+    cache: &Cache<K>,
+    queue: Queue<K>,
+    context: Arc<C>,
+    reconcile: F,
+) -> anyhow::Result<()>
+where
+    K: Object,
+    C: Send + Sync + 'static,
+    E: Failure + Send + 'static,
+    F: Fn(Arc<K>, Arc<C>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Option<Duration>, E>> + Send + 'static,
+{
+    let alive = operator.health.task(format!("controller {name}"));
+    tokio::select! {
+        () = operator.shutdown.cancelled() => return Ok(()),
+        () = async { operator.health.ready().await; operator.leader.acquired().await; } => {}
+    }
+    let mut triggers = queue
+        .open()
+        .with_context(|| format!("controller {name}: its queue has a controller already"))?;
+    // First the queue was opened, then all objects are taken from the store: no change can fall between.
+    let all: Vec<_> = cache
+        .all()
+        .iter()
+        .map(|object| ObjectRef::from_obj(&**object))
+        .collect();
+    let requests = stream::iter(all)
+        .chain(stream::poll_fn(move |context| triggers.poll_recv(context)))
+        .take_until(operator.shutdown.clone().cancelled_owned())
+        .map(Ok::<_, Infallible>);
+
+    tracing::info!("controller {name} starts");
+    let attempts = Arc::new(Attempts {
+        operator: operator.clone(),
+        name,
+        failures: Mutex::default(),
+    });
+    let worker = {
+        let attempts = Arc::clone(&attempts);
+        move |object: Arc<K>, context: Arc<C>| {
+            let work = tokio::spawn(reconcile(Arc::clone(&object), context).in_current_span());
+            let attempts = Arc::clone(&attempts);
+            Box::pin(async move {
+                Ok::<_, Infallible>(attempts.action(&object, AbortOnDropHandle::new(work)).await)
+            })
+        }
+    };
+    let config = Config::default()
+        .concurrency(operator.concurrency)
+        .debounce(DEBOUNCE);
+    applier(
+        worker,
+        |_, never, _| match *never {},
+        context,
+        cache.store(),
+        requests,
+        config,
+    )
+    .for_each(|result| {
+        match result {
+            Ok(_) => {}
+            Err(Error::ObjectNotFound(gone)) => {
+                attempts.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+            }
+            Err(error) => tracing::warn!("controller {name}: {}", story(&error)),
+        }
+        std::future::ready(())
+    })
+    .await;
+    if operator.shutdown.is_cancelled() {
+        std::mem::drop(alive);
+    }
+    Ok(())
+}
+
+/// Remembers how often each object failed in a row.
+struct Attempts {
+    operator: Operator,
+    name: &'static str,
+    failures: Mutex<HashMap<(String, String), u32>>,
+}
+
+/// How a reconcile failed.
+struct Failed {
+    reason: &'static str,
+    retry: Retry,
+    story: String,
+}
+
+impl Attempts {
+    /// Waits for the work and says when the object's turn is next.
+    async fn action<K, E>(
+        &self,
+        object: &Arc<K>,
+        work: AbortOnDropHandle<Result<Option<Duration>, E>>,
+    ) -> Action
+    where
+        K: Object,
+        E: Failure,
+    {
+        let started = Instant::now();
+        let outcome = match work.await {
+            Ok(Ok(again)) => Ok(again),
+            Ok(Err(error)) => Err(Failed {
+                reason: error.reason(),
+                retry: error.retry(),
+                story: story(&error),
+            }),
+            Err(panic) => Err(Failed {
+                reason: "Panicked",
+                retry: Retry::Backoff,
+                story: panic.to_string(),
+            }),
+        };
+        let reason = outcome.as_ref().err().map(|failed| failed.reason);
+        self.operator
+            .metrics
+            .reconciles
+            .observe(self.name, started.elapsed(), reason);
+        match outcome {
+            Ok(again) => {
+                self.forget(
+                    object.meta().namespace.as_deref().unwrap_or_default(),
+                    &name_of(&**object),
+                );
+                again.map_or_else(Action::await_change, |again| {
+                    Action::requeue(backoff::jitter(again))
+                })
+            }
+            Err(failed) => self.failed(&**object, failed).await,
+        }
+    }
+
+    async fn failed<K: Object>(&self, object: &K, failed: Failed) -> Action {
+        let Failed { reason, retry, story } = failed;
+        let failures = self.count(object);
+        let first = match retry {
+            Retry::Soon => {
+                tracing::debug!("{reason}: {story}");
+                return Action::requeue(backoff::jitter(backoff::delay(backoff::CONFLICT, failures)));
+            }
+            Retry::Never => None,
+            Retry::Backoff => Some(backoff::jitter(backoff::delay(backoff::FIRST, failures))),
+        };
+        match first {
+            Some(delay) => tracing::warn!("{reason} ({failures} in a row, again in {delay:.0?}): {story}"),
+            None => tracing::warn!("{reason}, waiting for a change: {story}"),
+        }
+        self.operator
+            .events
+            .warning(object, reason, "Reconcile", &story)
+            .await;
+        first.map_or_else(Action::await_change, Action::requeue)
+    }
+
+    fn count<K: Object>(&self, object: &K) -> u32 {
+        let key = (
+            object.meta().namespace.clone().unwrap_or_default(),
+            name_of(object),
+        );
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+    }
+}
+
+fn name_of<K: Object>(object: &K) -> String {
+    object.meta().name.clone().unwrap_or_default()
+}

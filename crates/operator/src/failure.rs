@@ -1,0 +1,37 @@
+//! What a controller must know about an error.
+
+use std::error::Error;
+
+/// Why a reconcile failed, and what is to be done about it.
+pub trait Failure: Error {
+    /// Short name in CamelCase: reason of the event and label of the metric, so never made from data.
+    fn reason(&self) -> &'static str;
+
+    /// When to try again.
+    fn retry(&self) -> Retry;
+}
+
+/// When to try again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Only after a change: trying again would give the same result.
+    Never,
+    /// At once, without a word: the object was newer than our picture of it.
+    Soon,
+    /// Later, and ever later while it keeps failing.
+    Backoff,
+}
+
+/// The error and its causes in one line, each cause once.
+pub(crate) fn story(error: &dyn Error) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !story.contains(&text) {
+            story = format!("{story}: {text}");
+        }
+        source = cause.source();
+    }
+    story
+}

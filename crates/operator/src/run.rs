@@ -1,0 +1,140 @@
+//! The life of an operator process, from the first log line to the released lease.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Clock, Events, Leader, Operator, Options, Scope, Writer, client, crds,
+    leader::Elector,
+    metrics::Metrics,
+    probes::{self, Health},
+    shutdown, telemetry,
+};
+
+/// How long controllers may take to finish what they are at.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs an operator until it is asked to end by SIGTERM or SIGINT.
+///
+/// It connects, serves probes and metrics, waits until the named definitions (`plural.group`) are served, and then calls
+/// `controllers`, in followers too, so that their caches are warm; [`controller::run`](crate::controller::run) waits for
+/// the leadership. At the end, controllers drain for at most 20 seconds and then the lease is released. Losing the
+/// lease, and the end of any part, ends the process with an error.
+pub async fn run<F, Fut>(
+    name: &'static str,
+    options: Options,
+    definitions: &'static [&'static str],
+    controllers: F,
+) -> anyhow::Result<()>
+where
+    F: FnOnce(Operator) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    telemetry::start(&options)?;
+    tracing::info!("{name} {} starts", env!("CARGO_PKG_VERSION"));
+    let client = client::connect(name).await?;
+    let (metrics, health) = (Metrics::new(), Health::new());
+    let server = probes::serve(options.listen, health.clone(), metrics.clone()).await?;
+    let instance = instance();
+    let (leader, elector) = candidate(&client, name, &options, &instance, &metrics);
+    let operator = Operator {
+        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
+        events: Events::new(client.clone(), leader.clone(), name, instance),
+        leader,
+        shutdown: CancellationToken::new(),
+        clock: Clock::system(),
+        scope: Scope::new(options.namespaces),
+        concurrency: options.concurrency,
+        client,
+        metrics,
+        health,
+    };
+
+    let release = CancellationToken::new();
+    let election = async {
+        match elector {
+            Some(elector) => elector.run(release.clone()).await,
+            None => Ok(release.cancelled().await),
+        }
+    };
+    let life = async {
+        let drained = live(&operator, definitions, controllers).await;
+        release.cancel();
+        drained
+    };
+    tokio::select! {
+        ended = server => ended.and_then(|()| bail!("the server of probes and metrics ended")),
+        both = async { tokio::try_join!(election, life) } => both.map(|_| tracing::info!("{name} ends")),
+    }
+}
+
+/// Everything between the start and the release of the lease.
+async fn live<F, Fut>(operator: &Operator, definitions: &[&str], controllers: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Operator) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let work = async {
+        tokio::select! {
+            () = crds::served(&operator.client, definitions, &operator.health) => {}
+            () = operator.shutdown.cancelled() => return Ok(()),
+        }
+        controllers(operator.clone()).await
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        ended = &mut work => return ended.and_then(|()| bail!("all controllers ended by themselves")),
+        signal = shutdown::requested() => {
+            let signal = signal.context("cannot listen for signals")?;
+            tracing::info!("{signal}: finishing what is in work");
+        }
+    }
+    let _not_ready = operator.health.waiting("the end of this process".to_owned());
+    operator.shutdown.cancel();
+    match tokio::time::timeout(DRAIN, work).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::warn!(
+                "work was not finished within {} s and is left to the next leader",
+                DRAIN.as_secs()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Who this process is: new with every start, so that a restarted container does not believe that it still leads.
+fn instance() -> String {
+    let host = ["POD_NAME", "HOSTNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    format!(
+        "{}_{:08x}",
+        host.as_deref().unwrap_or("local"),
+        rand::random::<u32>()
+    )
+}
+
+fn candidate(
+    client: &Client,
+    name: &str,
+    options: &Options,
+    instance: &str,
+    metrics: &Metrics,
+) -> (Leader, Option<Elector>) {
+    if !options.leader_elect {
+        metrics.leader.set(1);
+        return (Leader::always(), None);
+    }
+    let namespace = options
+        .lease_namespace
+        .as_deref()
+        .unwrap_or_else(|| client.default_namespace());
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let (elector, leader) = Elector::new(api, name, instance.to_owned(), metrics.leader.clone());
+    (leader, Some(elector))
+}

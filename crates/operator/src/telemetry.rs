@@ -1,0 +1,42 @@
+//! Log lines.
+
+use anyhow::{Context, anyhow};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{LogFormat, Options};
+
+/// Starts logging to standard error.
+pub(crate) fn start(options: &Options) -> anyhow::Result<()> {
+    let filter = filter(&options.log_level)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match options.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .context("logging has been started twice")
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    // The client logs each failed request as an error by itself; here the caller knows whether it is one.
+    format!("kube_client::client::builder=off,{level}")
+        .parse()
+        .map_err(|error| {
+            anyhow!("--log-level {level:?} is neither a level nor a list of directives: {error}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_directives_are_accepted_and_nonsense_is_named() {
+        assert!(filter("debug").is_ok());
+        assert!(filter("info,kube=trace").is_ok());
+        assert!(filter("loud=very").unwrap_err().to_string().contains("loud=very"));
+    }
+}

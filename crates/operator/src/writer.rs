@@ -1,0 +1,330 @@
+//! All writes of an operator.
+
+use std::{future::Future, time::Duration};
+
+use json_patch::{PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
+use k8s_openapi::{
+    api::{core::v1::Pod, policy::v1::Eviction as EvictionRequest},
+    apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions as BodyPreconditions},
+};
+use kube::{
+    Api, Client, Error, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::Status,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Failure, Leader, Object, Request, WriteError, client, drift,
+    failure::story,
+    metrics::{self, Metrics},
+    object::Placement,
+};
+
+/// All writes of an operator. Each one asks first whether this replica still leads, names what it was decided on, and is
+/// sent once: whoever decides again on a fresh picture may send it again.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    leader: Leader,
+    manager: &'static str,
+    metrics: Metrics,
+}
+
+/// An object after [`Writer::apply`].
+#[derive(Clone, Debug)]
+pub struct Applied<K> {
+    /// As the server answered, or as it was known if nothing had to be written.
+    pub object: K,
+    /// Whether a request was sent.
+    pub written: bool,
+}
+
+/// What became of an eviction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eviction {
+    /// The pod is on its way out.
+    Evicted,
+    /// This pod (by its uid) was gone before.
+    Gone,
+    /// A `PodDisruptionBudget` forbids it at this moment; what the server said.
+    Blocked(String),
+}
+
+impl Writer {
+    pub(crate) fn new(client: Client, leader: Leader, manager: &'static str, metrics: Metrics) -> Self {
+        Self {
+            client,
+            leader,
+            manager,
+            metrics,
+        }
+    }
+
+    /// The same writer under another field manager.
+    #[must_use]
+    pub fn manager(&self, manager: &'static str) -> Self {
+        Self {
+            manager,
+            ..self.clone()
+        }
+    }
+
+    /// Brings an object to its desired state by a forced server-side apply, if it is not there yet.
+    ///
+    /// `current` is the object as it is known, from the cache; `None` says that there is none, and then an existing one is
+    /// left alone and the write refused. With `current`, nothing is sent while it carries the mark of the same desired
+    /// state and still contains it; else the request names its version, so that a stale decision ends in a conflict.
+    ///
+    /// A Secret must have its content in `data`: `stringData` is never read back, so it would always differ.
+    pub async fn apply<K: Object>(&self, desired: K, current: Option<&K>) -> Result<Applied<K>, WriteError> {
+        let request = Request::new("apply", &desired);
+        let mut body = match serde_json::to_value(&desired) {
+            Ok(body) => body,
+            Err(error) => return Err(refused(request, error.to_string())),
+        };
+        prepare::<K>(&mut body, self.manager);
+        let api = self.api(&desired);
+        if let Some(current) = current {
+            let known =
+                serde_json::to_value(current).map_err(|error| refused(request.clone(), error.to_string()))?;
+            let Some(difference) = drift::find(&body, &known) else {
+                return Ok(Applied {
+                    object: current.clone(),
+                    written: false,
+                });
+            };
+            tracing::debug!("{request}: {difference} differs");
+            body["metadata"]["uid"] = json!(current.uid());
+            body["metadata"]["resourceVersion"] = json!(current.resource_version());
+        } else {
+            self.expect_none(&api, &request).await?;
+        }
+        let params = PatchParams::apply(self.manager).force();
+        let name = request.name.clone();
+        let object = self
+            .send(request, api.patch(&name, &params, &Patch::Apply(body)))
+            .await?;
+        Ok(Applied {
+            object,
+            written: true,
+        })
+    }
+
+    /// Creates an object that must not exist yet; an existing one is a conflict.
+    pub async fn create<K: Object>(&self, object: &K) -> Result<K, WriteError> {
+        let params = PostParams {
+            field_manager: Some(self.manager.to_owned()),
+            ..PostParams::default()
+        };
+        self.send(
+            Request::new("create", object),
+            self.api(object).create(&params, object),
+        )
+        .await
+    }
+
+    /// Replaces the status of an object, if it differs from the one that `object` has. Returns the object as now known.
+    pub async fn status<K: Object, S: Serialize>(&self, object: &K, status: &S) -> Result<K, WriteError> {
+        let request = Request::new("update status of", object);
+        let json = |value: serde_json::Result<Value>| {
+            value.map_err(|error| refused(request.clone(), error.to_string()))
+        };
+        let wanted = json(serde_json::to_value(status))?;
+        let known = json(serde_json::to_value(object))?;
+        if known.get("status").unwrap_or(&Value::Null) == &wanted {
+            return Ok(object.clone());
+        }
+        let set = PatchOperation::Add(json_patch::AddOperation {
+            path: PointerBuf::from_tokens(["status"]),
+            value: wanted,
+        });
+        let patch = Patch::<()>::Json(json_patch::Patch(vec![on_version(object), set]));
+        let params = PatchParams {
+            field_manager: Some(self.manager.to_owned()),
+            ..PatchParams::default()
+        };
+        self.send(
+            request.clone(),
+            self.api(object).patch_status(&request.name, &params, &patch),
+        )
+        .await
+    }
+
+    /// Changes single fields of an object, which stays whoever's it is. Any change of the object since it was read, and
+    /// a failed `test` operation too, is a conflict.
+    ///
+    /// The version is not tested but set: the server answers a wrong one as the conflict that it is, and a failed `test`
+    /// only as an invalid request.
+    pub async fn patch<K: Object>(
+        &self,
+        object: &K,
+        operations: Vec<PatchOperation>,
+    ) -> Result<K, WriteError> {
+        let operations = std::iter::once(on_version(object)).chain(operations).collect();
+        let patch = Patch::<()>::Json(json_patch::Patch(operations));
+        let params = PatchParams {
+            field_manager: Some(self.manager.to_owned()),
+            ..PatchParams::default()
+        };
+        let request = Request::new("patch", object);
+        self.send(
+            request.clone(),
+            self.api(object).patch(&request.name, &params, &patch),
+        )
+        .await
+    }
+
+    /// Deletes this object (by its uid), with what it owns in the background. One that is gone already is fine.
+    pub async fn delete<K: Object>(&self, object: &K) -> Result<(), WriteError> {
+        let preconditions = Preconditions {
+            uid: object.uid(),
+            resource_version: None,
+        };
+        let params = DeleteParams::background().preconditions(preconditions);
+        let request = Request::new("delete", object);
+        let api = self.api(object);
+        let delete = async {
+            match api.delete(&request.name, &params).await {
+                Err(Error::Api(status)) if status.code == 404 => Ok(()),
+                other => other.map(|_| ()),
+            }
+        };
+        self.send(request.clone(), delete).await
+    }
+
+    /// Asks for the eviction of this pod (by its uid), so that `PodDisruptionBudget`s hold.
+    pub async fn evict(&self, pod: &Pod) -> Result<Eviction, WriteError> {
+        // kube's own eviction writes `delete_options`, a name that the server ignores.
+        let body = EvictionRequest {
+            metadata: ObjectMeta {
+                name: pod.metadata.name.clone(),
+                ..ObjectMeta::default()
+            },
+            delete_options: Some(DeleteOptions {
+                preconditions: Some(BodyPreconditions {
+                    uid: pod.uid(),
+                    resource_version: None,
+                }),
+                ..DeleteOptions::default()
+            }),
+        };
+        let request = Request::new("evict", pod);
+        let api = self.api(pod);
+        let evict = async {
+            let params = PostParams::default();
+            match api
+                .create_subresource::<_, Status>("eviction", &request.name, &params, &body)
+                .await
+            {
+                Ok(_) => Ok(Eviction::Evicted),
+                Err(Error::Api(status)) if status.code == 429 => Ok(Eviction::Blocked(status.message)),
+                Err(Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Eviction::Gone),
+                Err(error) => Err(error),
+            }
+        };
+        self.send(request.clone(), evict).await
+    }
+
+    fn api<K: Object>(&self, object: &K) -> Api<K> {
+        <K::Scope as Placement>::api(self.client.clone(), object.meta().namespace.as_deref())
+    }
+
+    /// A forced apply would take over what somebody else has made, or what this cache has not seen yet.
+    async fn expect_none<K: Object>(&self, api: &Api<K>, request: &Request) -> Result<(), WriteError> {
+        match api.get_metadata_opt(&request.name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(refused(
+                request.clone(),
+                "it exists already and is not known as the operator's own; delete or rename it".to_owned(),
+            )),
+            Err(error) => Err(classify(request.clone(), error)),
+        }
+    }
+
+    async fn send<T>(
+        &self,
+        request: Request,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, WriteError> {
+        if !self.leader.still() {
+            return Err(WriteError::NotLeader { request });
+        }
+        let (verb, kind) = (request.verb, request.kind.clone());
+        let result = match tokio::time::timeout(WHOLE_ANSWER, call).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(classify(request, error)),
+            Err(_) => Err(WriteError::Unavailable {
+                request,
+                message: format!("not within {} s", WHOLE_ANSWER.as_secs()),
+            }),
+        };
+        let outcome = result.as_ref().map_or_else(Failure::reason, |_| "ok");
+        self.metrics
+            .writes
+            .get_or_create(&metrics::Write { verb, kind, outcome })
+            .inc();
+        result
+    }
+}
+
+/// The client bounds the wait for the beginning of an answer; a write also needs its end.
+const WHOLE_ANSWER: Duration = client::ANSWER;
+
+/// Makes the desired object into what is sent: typed, without status, and marked with its own hash, which tells a field that
+/// is no longer desired from one that the server has filled in.
+fn prepare<K: Object>(body: &mut Value, manager: &str) {
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), json!(K::api_version(&())));
+        fields.insert("kind".to_owned(), json!(K::kind(&())));
+        fields.remove("status");
+    }
+    let hash = Sha256::digest(body.to_string());
+    let mark: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    body["metadata"]["annotations"][format!("applied-by/{manager}")] = json!(mark);
+}
+
+fn on_version<K: Object>(object: &K) -> PatchOperation {
+    PatchOperation::Replace(ReplaceOperation {
+        path: PointerBuf::from_tokens(["metadata", "resourceVersion"]),
+        value: json!(object.resource_version()),
+    })
+}
+
+fn refused(request: Request, message: String) -> WriteError {
+    WriteError::Refused {
+        request,
+        code: 0,
+        message,
+    }
+}
+
+fn classify(request: Request, error: Error) -> WriteError {
+    /// What the server says when a JSON patch does not fit the object: a `test` failed or a path is not there.
+    const UNFIT_PATCH: &str = "the server rejected our request due to an error in our request";
+    let status = match error {
+        Error::Api(status) => status,
+        error => {
+            return WriteError::Unavailable {
+                request,
+                message: story(&error),
+            };
+        }
+    };
+    let (code, message) = (status.code, status.message);
+    match code {
+        409 => WriteError::Conflict { request, message },
+        404 if request.verb != "create" && request.verb != "apply" => {
+            WriteError::Conflict { request, message }
+        }
+        422 if message == UNFIT_PATCH => WriteError::Conflict { request, message },
+        429 | 500.. => WriteError::Unavailable { request, message },
+        code => WriteError::Refused {
+            request,
+            code,
+            message,
+        },
+    }
+}
