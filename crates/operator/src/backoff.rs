@@ -9,13 +9,11 @@ pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// First wait after a conflict: the watch is about to bring the newer object.
 pub(crate) const CONFLICT: Duration = Duration::from_millis(200);
 /// No wait is longer.
-pub(crate) const LONGEST: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST: Duration = Duration::from_mins(5);
 
 /// The wait after the `failures`-th failure in a row: doubles from `first` up to five minutes.
 pub(crate) fn delay(first: Duration, failures: u32) -> Duration {
-    let doubled = 2_u32
-        .checked_pow(failures.saturating_sub(1))
-        .and_then(|factor| first.checked_mul(factor));
+    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| first.checked_mul(factor));
     doubled.map_or(LONGEST, |delay| delay.min(LONGEST))
 }
 

@@ -26,12 +26,7 @@ pub struct Cache<K: Object> {
 impl<K: Object> Cache<K> {
     /// Prepares to watch what `api` covers; [`Builder::start`] begins.
     pub fn builder(operator: &Operator, api: Api<K>) -> Builder<K> {
-        Builder {
-            operator: operator.clone(),
-            api,
-            config: Config::default(),
-            listeners: Vec::new(),
-        }
+        Builder { operator: operator.clone(), api, config: Config::default(), listeners: Vec::new() }
     }
 
     /// An object in a namespace.
@@ -49,10 +44,7 @@ impl<K: Object> Cache<K> {
         let Some(uid) = owner.meta().uid.as_deref() else {
             return Vec::new();
         };
-        sorted(
-            self.store
-                .state_filter(|object| controller_of(object).is_some_and(|owner| owner.uid == uid)),
-        )
+        sorted(self.store.state_filter(|object| controller_of(object).is_some_and(|owner| owner.uid == uid)))
     }
 
     /// All objects, in the order of their namespaces and names.
@@ -88,9 +80,7 @@ impl<K: Object> Cache<K> {
 
 impl<K: Object> Clone for Cache<K> {
     fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-        }
+        Self { store: self.store.clone() }
     }
 }
 
@@ -154,12 +144,7 @@ impl<K: Object> Builder<K> {
 
     /// Begins to watch. The operator is ready when the first list is complete.
     pub fn start(self) -> Cache<K> {
-        let Self {
-            operator,
-            api,
-            config,
-            listeners,
-        } = self;
+        let Self { operator, api, config, listeners } = self;
         let name = match api.namespace() {
             Some(namespace) => format!("cache of {} in {namespace}", K::plural(&())),
             None => format!("cache of {}", K::plural(&())),
@@ -172,12 +157,7 @@ impl<K: Object> Builder<K> {
         let namespace = api.namespace().map(str::to_owned);
         let guarded =
             <K::Scope as Placement>::api::<DeserializeGuard<K>>(api.into_client(), namespace.as_deref());
-        let reflector = Reflector {
-            store: store.clone(),
-            writer,
-            listeners,
-            waiting: Some(waiting),
-        };
+        let reflector = Reflector { store: store.clone(), writer, listeners, waiting: Some(waiting) };
         tokio::spawn(async move {
             let _alive = alive;
             follow(&name, guarded, config, reflector).await;
@@ -239,12 +219,8 @@ impl<K: Object> Reflector<K> {
 
     /// A list after a gap in the watch: what came, changed or went in the gap is found by comparison.
     fn listed(&mut self) {
-        let before: HashMap<_, _> = self
-            .store
-            .state()
-            .into_iter()
-            .map(|it| (ObjectRef::from_obj(&*it), it))
-            .collect();
+        let before: HashMap<_, _> =
+            self.store.state().into_iter().map(|it| (ObjectRef::from_obj(&*it), it)).collect();
         self.writer.apply_watcher_event(&Event::InitDone);
         for object in self.store.state() {
             let known = before.get(&ObjectRef::from_obj(&*object));
@@ -292,12 +268,7 @@ fn sorted<K: Object>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
 }
 
 fn controller_of(object: &impl Resource) -> Option<&OwnerReference> {
-    object
-        .meta()
-        .owner_references
-        .as_ref()?
-        .iter()
-        .find(|owner| owner.controller == Some(true))
+    object.meta().owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 
 /// Maps an object to the `Owner` that controls it.

@@ -36,9 +36,7 @@ pub(crate) async fn connect(name: &str) -> anyhow::Result<Client> {
     let url = config.cluster_url.clone();
     let builder =
         ClientBuilder::try_from(config).with_context(|| format!("cannot build a client for {url}"))?;
-    Ok(builder
-        .with_layer(&layer_fn(|inner| AnswerInTime { inner }))
-        .build())
+    Ok(builder.with_layer(&layer_fn(|inner| AnswerInTime { inner })).build())
 }
 
 /// Gives up on a request whose answer does not begin in time.
@@ -83,10 +81,7 @@ mod tests {
     async fn a_request_without_answer_ends_after_ten_seconds() {
         let silent = service_fn(|_: Request<Body>| future::pending::<Result<Response<Body>, Infallible>>());
         let started = tokio::time::Instant::now();
-        let error = AnswerInTime { inner: silent }
-            .oneshot(Request::new(Body::empty()))
-            .await
-            .unwrap_err();
+        let error = AnswerInTime { inner: silent }.oneshot(Request::new(Body::empty())).await.unwrap_err();
         assert_eq!(error.to_string(), "no answer within 10 s");
         assert_eq!(started.elapsed(), ANSWER);
     }

@@ -23,9 +23,7 @@ impl Clock {
 
     /// A clock that stands at `time` until [`Clock::advance`] moves it.
     pub fn fixed(time: Timestamp) -> Self {
-        Self {
-            fixed: Some(Arc::new(AtomicI64::new(time.as_millisecond()))),
-        }
+        Self { fixed: Some(Arc::new(AtomicI64::new(time.as_millisecond()))) }
     }
 
     /// Moves a fixed clock, and all its clones, by that many seconds; a system clock stays as it is.

@@ -44,31 +44,22 @@ where
     F: Fn(Arc<K>, Arc<C>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Option<Duration>, E>> + Send + 'static,
 {
-    let alive = operator.health.task(format!("controller {name}"));
+    let _alive = operator.health.task(format!("controller {name}"));
     tokio::select! {
         () = operator.shutdown.cancelled() => return Ok(()),
         () = async { operator.health.ready().await; operator.leader.acquired().await; } => {}
     }
-    let mut triggers = queue
-        .open()
-        .with_context(|| format!("controller {name}: its queue has a controller already"))?;
+    let mut triggers =
+        queue.open().with_context(|| format!("controller {name}: its queue has a controller already"))?;
     // First the queue was opened, then all objects are taken from the store: no change can fall between.
-    let all: Vec<_> = cache
-        .all()
-        .iter()
-        .map(|object| ObjectRef::from_obj(&**object))
-        .collect();
+    let all: Vec<_> = cache.all().iter().map(|object| ObjectRef::from_obj(&**object)).collect();
     let requests = stream::iter(all)
         .chain(stream::poll_fn(move |context| triggers.poll_recv(context)))
         .take_until(operator.shutdown.clone().cancelled_owned())
         .map(Ok::<_, Infallible>);
 
     tracing::info!("controller {name} starts");
-    let attempts = Arc::new(Attempts {
-        operator: operator.clone(),
-        name,
-        failures: Mutex::default(),
-    });
+    let attempts = Arc::new(Attempts { operator: operator.clone(), name, failures: Mutex::default() });
     let worker = {
         let attempts = Arc::clone(&attempts);
         move |object: Arc<K>, context: Arc<C>| {
@@ -79,31 +70,19 @@ where
             })
         }
     };
-    let config = Config::default()
-        .concurrency(operator.concurrency)
-        .debounce(DEBOUNCE);
-    applier(
-        worker,
-        |_, never, _| match *never {},
-        context,
-        cache.store(),
-        requests,
-        config,
-    )
-    .for_each(|result| {
-        match result {
-            Ok(_) => {}
-            Err(Error::ObjectNotFound(gone)) => {
-                attempts.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+    let config = Config::default().concurrency(operator.concurrency).debounce(DEBOUNCE);
+    applier(worker, |_, never, _| match *never {}, context, cache.store(), requests, config)
+        .for_each(|result| {
+            match result {
+                Ok(_) => {}
+                Err(Error::ObjectNotFound(gone)) => {
+                    attempts.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                }
+                Err(error) => tracing::warn!("controller {name}: {}", story(&error)),
             }
-            Err(error) => tracing::warn!("controller {name}: {}", story(&error)),
-        }
-        std::future::ready(())
-    })
-    .await;
-    if operator.shutdown.is_cancelled() {
-        std::mem::drop(alive);
-    }
+            std::future::ready(())
+        })
+        .await;
     Ok(())
 }
 
@@ -135,31 +114,17 @@ impl Attempts {
         let started = Instant::now();
         let outcome = match work.await {
             Ok(Ok(again)) => Ok(again),
-            Ok(Err(error)) => Err(Failed {
-                reason: error.reason(),
-                retry: error.retry(),
-                story: story(&error),
-            }),
-            Err(panic) => Err(Failed {
-                reason: "Panicked",
-                retry: Retry::Backoff,
-                story: panic.to_string(),
-            }),
+            Ok(Err(error)) => {
+                Err(Failed { reason: error.reason(), retry: error.retry(), story: story(&error) })
+            }
+            Err(panic) => Err(Failed { reason: "Panicked", retry: Retry::Backoff, story: panic.to_string() }),
         };
         let reason = outcome.as_ref().err().map(|failed| failed.reason);
-        self.operator
-            .metrics
-            .reconciles
-            .observe(self.name, started.elapsed(), reason);
+        self.operator.metrics.reconciles.observe(self.name, started.elapsed(), reason);
         match outcome {
             Ok(again) => {
-                self.forget(
-                    object.meta().namespace.as_deref().unwrap_or_default(),
-                    &name_of(&**object),
-                );
-                again.map_or_else(Action::await_change, |again| {
-                    Action::requeue(backoff::jitter(again))
-                })
+                self.forget(object.meta().namespace.as_deref().unwrap_or_default(), &name_of(&**object));
+                again.map_or_else(Action::await_change, |again| Action::requeue(backoff::jitter(again)))
             }
             Err(failed) => self.failed(&**object, failed).await,
         }
@@ -168,7 +133,7 @@ impl Attempts {
     async fn failed<K: Object>(&self, object: &K, failed: Failed) -> Action {
         let Failed { reason, retry, story } = failed;
         let failures = self.count(object);
-        let first = match retry {
+        let delay = match retry {
             Retry::Soon => {
                 tracing::debug!("{reason}: {story}");
                 return Action::requeue(backoff::jitter(backoff::delay(backoff::CONFLICT, failures)));
@@ -176,22 +141,14 @@ impl Attempts {
             Retry::Never => None,
             Retry::Backoff => Some(backoff::jitter(backoff::delay(backoff::FIRST, failures))),
         };
-        match first {
-            Some(delay) => tracing::warn!("{reason} ({failures} in a row, again in {delay:.0?}): {story}"),
-            None => tracing::warn!("{reason}, waiting for a change: {story}"),
-        }
-        self.operator
-            .events
-            .warning(object, reason, "Reconcile", &story)
-            .await;
-        first.map_or_else(Action::await_change, Action::requeue)
+        let next = delay.map_or_else(|| "after a change".to_owned(), |delay| format!("in {delay:.0?}"));
+        tracing::warn!("{reason}: {story} ({failures} in a row, again {next})");
+        self.operator.events.warning(object, reason, "Reconcile", &story).await;
+        delay.map_or_else(Action::await_change, Action::requeue)
     }
 
     fn count<K: Object>(&self, object: &K) -> u32 {
-        let key = (
-            object.meta().namespace.clone().unwrap_or_default(),
-            name_of(object),
-        );
+        let key = (object.meta().namespace.clone().unwrap_or_default(), name_of(object));
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key).or_default();
         *count = count.saturating_add(1);
@@ -200,10 +157,7 @@ impl Attempts {
 
     fn forget(&self, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 

@@ -26,10 +26,7 @@ pub(crate) async fn served(client: &Client, names: &[&str], health: &Health) {
                     still.push((name, waiting));
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        "cannot ask for CustomResourceDefinition {name}: {}",
-                        story(&error)
-                    );
+                    tracing::warn!("cannot ask for CustomResourceDefinition {name}: {}", story(&error));
                     still.push((name, waiting));
                 }
             }
@@ -45,11 +42,8 @@ pub(crate) async fn served(client: &Client, names: &[&str], health: &Health) {
 async fn is_served(client: &Client, name: &str) -> kube::Result<bool> {
     let (plural, group) = name.split_once('.').unwrap_or((name, ""));
     let groups = client.list_api_groups().await?;
-    let versions = groups
-        .groups
-        .iter()
-        .filter(|served| served.name == group)
-        .flat_map(|group| &group.versions);
+    let versions =
+        groups.groups.iter().filter(|served| served.name == group).flat_map(|group| &group.versions);
     for version in versions {
         let resources = client.list_api_group_resources(&version.group_version).await?;
         if resources.resources.iter().any(|resource| resource.name == plural) {

@@ -5,15 +5,7 @@ use serde_json::{Map, Value};
 use crate::quantity;
 
 /// Fields whose text is a quantity, or holds some; the server rewrites them in its own spelling.
-const QUANTITIES: [&str; 7] = [
-    "limits",
-    "requests",
-    "capacity",
-    "overhead",
-    "sizeLimit",
-    "divisor",
-    "hard",
-];
+const QUANTITIES: [&str; 7] = ["limits", "requests", "capacity", "overhead", "sizeLimit", "divisor", "hard"];
 
 /// By what the server tells apart the items of a list. Other lists have an order.
 const LIST_KEYS: [&[&str]; 9] = [
@@ -55,9 +47,8 @@ fn in_object(desired: &Map<String, Value>, current: &Map<String, Value>, quantit
         let difference = match current.get(name) {
             // Others may add their own.
             Some(Value::Array(current)) if name == "finalizers" => {
-                let missing = desired
-                    .as_array()
-                    .is_some_and(|names| names.iter().any(|name| !current.contains(name)));
+                let missing =
+                    desired.as_array().is_some_and(|names| names.iter().any(|name| !current.contains(name)));
                 missing.then(String::new)
             }
             Some(current) => differs(desired, current, quantity || QUANTITIES.contains(&name.as_str())),
@@ -68,9 +59,8 @@ fn in_object(desired: &Map<String, Value>, current: &Map<String, Value>, quantit
 }
 
 fn in_list(desired: &[Value], current: &[Value], quantity: bool) -> Option<String> {
-    if let Some(keys) = LIST_KEYS
-        .into_iter()
-        .find(|keys| desired.iter().all(|item| item.get(keys[0]).is_some()))
+    if let Some(keys) =
+        LIST_KEYS.into_iter().find(|keys| desired.iter().all(|item| item.get(keys[0]).is_some()))
     {
         return desired.iter().find_map(|item| {
             let name = scalar(&item[keys[0]]);
@@ -85,22 +75,14 @@ fn in_list(desired: &[Value], current: &[Value], quantity: bool) -> Option<Strin
     if desired.len() != current.len() {
         return Some(String::new());
     }
-    desired
-        .iter()
-        .zip(current)
-        .enumerate()
-        .find_map(|(position, (desired, current))| {
-            differs(desired, current, quantity).map(|rest| format!("[{position}]{rest}"))
-        })
+    desired.iter().zip(current).enumerate().find_map(|(position, (desired, current))| {
+        differs(desired, current, quantity).map(|rest| format!("[{position}]{rest}"))
+    })
 }
 
 /// A key that the desired item leaves open matches any value: the server fills in a default.
 fn same_item(desired: &Value, current: &Value, keys: &[&str]) -> bool {
-    keys.iter().all(|key| {
-        desired
-            .get(key)
-            .is_none_or(|value| current.get(key) == Some(value))
-    })
+    keys.iter().all(|key| desired.get(key).is_none_or(|value| current.get(key) == Some(value)))
 }
 
 fn scalar(value: &Value) -> String {

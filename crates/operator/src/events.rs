@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::{Leader, Object, failure::story};
 
 /// An event that repeats within this time is counted, not told again; API servers keep events for an hour.
-const SERIES: Duration = Duration::from_secs(600);
+const SERIES: Duration = Duration::from_mins(10);
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1000;
 
@@ -55,13 +55,7 @@ struct Recent {
 
 impl Events {
     pub(crate) fn new(client: Client, leader: Leader, controller: &'static str, instance: String) -> Self {
-        Self {
-            client,
-            leader,
-            controller,
-            instance,
-            recent: Arc::default(),
-        }
+        Self { client, leader, controller, instance, recent: Arc::default() }
     }
 
     /// Something went as it should. `reason` and `action` are in CamelCase, `note` is a sentence.
@@ -115,20 +109,13 @@ impl Events {
 
     fn remember(&self, key: Key, name: String) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = recent.entry(key).or_insert(Recent {
-            name,
-            count: 0,
-            last: Instant::now(),
-        });
+        let event = recent.entry(key).or_insert(Recent { name, count: 0, last: Instant::now() });
         event.count += 1;
         event.last = Instant::now();
     }
 
     fn forget(&self, key: &Key) {
-        self.recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     async fn first<K: Object>(
@@ -139,11 +126,7 @@ impl Events {
         namespace: &str,
     ) -> kube::Result<String> {
         let now = Timestamp::now();
-        let name = format!(
-            "{}.{:x}",
-            object.meta().name.as_deref().unwrap_or_default(),
-            now.as_nanosecond()
-        );
+        let name = format!("{}.{:x}", object.meta().name.as_deref().unwrap_or_default(), now.as_nanosecond());
         let event = Event {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
@@ -165,13 +148,9 @@ impl Events {
     }
 
     async fn repeat(&self, api: &Api<Event>, recent: &Recent) -> kube::Result<()> {
-        let series = EventSeries {
-            count: recent.count + 1,
-            last_observed_time: MicroTime(Timestamp::now()),
-        };
+        let series = EventSeries { count: recent.count + 1, last_observed_time: MicroTime(Timestamp::now()) };
         let patch = serde_json::json!({ "series": series });
-        api.patch_metadata(&recent.name, &PatchParams::default(), &Patch::Merge(patch))
-            .await?;
+        api.patch_metadata(&recent.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(())
     }
 }

@@ -42,18 +42,16 @@ impl Leader {
 
     /// Whether this replica may write at this moment.
     pub fn still(&self) -> bool {
-        self.until
-            .as_ref()
-            .is_none_or(|until| until.borrow().is_some_and(|until| Instant::now() < until))
+        self.until.as_ref().is_none_or(|until| until.borrow().is_some_and(|until| Instant::now() < until))
     }
 
     /// Waits until this replica leads. It does so until the process ends: losing the lease ends it.
     pub async fn acquired(&self) {
-        if let Some(until) = &self.until {
-            if until.clone().wait_for(Option::is_some).await.is_err() {
-                // The elector has ended without having led, and the process is about to.
-                std::future::pending::<()>().await;
-            }
+        if let Some(until) = &self.until
+            && until.clone().wait_for(Option::is_some).await.is_err()
+        {
+            // The elector has ended without having led, and the process is about to.
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -68,10 +66,7 @@ impl Seen {
     /// Any difference counts as a sign of life, so the clock of the holder does not matter.
     fn update(earlier: Option<Self>, lease: Lease, now: Instant) -> Self {
         match earlier {
-            Some(earlier) if earlier.lease.spec == lease.spec => Self {
-                lease,
-                changed: earlier.changed,
-            },
+            Some(earlier) if earlier.lease.spec == lease.spec => Self { lease, changed: earlier.changed },
             _ => Self { lease, changed: now },
         }
     }
@@ -93,21 +88,14 @@ enum Decision {
 fn decide(seen: Option<&Seen>, me: &str, now: Instant) -> Decision {
     let Some(seen) = seen else { return Decision::Create };
     let spec = seen.lease.spec.as_ref();
-    let holder = spec
-        .and_then(|spec| spec.holder_identity.as_deref())
-        .unwrap_or_default();
+    let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     if holder == me {
         return Decision::Renew;
     }
-    let seconds = spec
-        .and_then(|spec| spec.lease_duration_seconds)
-        .and_then(|seconds| u64::try_from(seconds).ok());
+    let seconds =
+        spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
     let duration = seconds.map_or(DURATION, Duration::from_secs);
-    if holder.is_empty() || now >= seen.changed + duration {
-        Decision::Take
-    } else {
-        Decision::Follow
-    }
+    if holder.is_empty() || now >= seen.changed + duration { Decision::Take } else { Decision::Follow }
 }
 
 /// Takes part in the election for one replica.
@@ -124,14 +112,7 @@ impl Elector {
     /// `me` must be new with every start of the process, or a restarted one would believe that it still leads.
     pub(crate) fn new(api: Api<Lease>, name: &str, me: String, gauge: Gauge) -> (Self, Leader) {
         let (until, leader) = watch::channel(None);
-        let elector = Self {
-            api,
-            name: name.to_owned(),
-            me,
-            seen: None,
-            until,
-            gauge,
-        };
+        let elector = Self { api, name: name.to_owned(), me, seen: None, until, gauge };
         (elector, Leader { until: Some(leader) })
     }
 
@@ -156,11 +137,7 @@ impl Elector {
                 }
             }
             if led && self.until.borrow().is_some_and(|until| Instant::now() >= until) {
-                bail!(
-                    "lost the lease {}: no renewal for {} s",
-                    self.name,
-                    RENEW_DEADLINE.as_secs()
-                );
+                bail!("lost the lease {}: no renewal for {} s", self.name, RENEW_DEADLINE.as_secs());
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -214,18 +191,11 @@ impl Elector {
     /// The lease with us as its holder, on top of the version that was seen.
     fn claim(&self, renewal: bool) -> Lease {
         let now = Some(MicroTime(Timestamp::now()));
-        let seen = self
-            .seen
-            .as_ref()
-            .map(|seen| seen.lease.clone())
-            .unwrap_or_default();
+        let seen = self.seen.as_ref().map(|seen| seen.lease.clone()).unwrap_or_default();
         let before = seen.spec.unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(-1);
         Lease {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                ..seen.metadata
-            },
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..seen.metadata },
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.me.clone()),
                 lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),

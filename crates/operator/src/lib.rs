@@ -24,6 +24,8 @@ mod queue;
 mod run;
 mod shutdown;
 mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod write_error;
 mod writer;
 

@@ -67,16 +67,8 @@ impl Metrics {
                 "Reconciles that ended in an error",
                 metrics.reconciles.failures.clone(),
             );
-            registry.register(
-                "api_writes",
-                "Write requests to the API server",
-                metrics.writes.clone(),
-            );
-            registry.register(
-                "leader",
-                "1 while this replica is the leader",
-                metrics.leader.clone(),
-            );
+            registry.register("api_writes", "Write requests to the API server", metrics.writes.clone());
+            registry.register("leader", "1 while this replica is the leader", metrics.leader.clone());
         });
         metrics
     }
@@ -88,19 +80,14 @@ impl Metrics {
     /// All metrics in the `OpenMetrics` text format.
     pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        encode(
-            &mut text,
-            &self.registry.lock().unwrap_or_else(PoisonError::into_inner),
-        )?;
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
 }
 
 impl Reconciles {
     pub(crate) fn observe(&self, controller: &'static str, took: Duration, failure: Option<&'static str>) {
-        self.seconds
-            .get_or_create(&Controller { controller })
-            .observe(took.as_secs_f64());
+        self.seconds.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
         if let Some(reason) = failure {
             self.failures.get_or_create(&Failed { controller, reason }).inc();
         }
@@ -123,14 +110,9 @@ mod tests {
     #[test]
     fn durations_and_failures_are_shown_by_controller() {
         let metrics = Metrics::new();
-        metrics
-            .reconciles
-            .observe("ring", Duration::from_millis(20), Some("Conflict"));
+        metrics.reconciles.observe("ring", Duration::from_millis(20), Some("Conflict"));
         let text = metrics.text().unwrap();
-        assert!(
-            text.contains(r#"operator_reconcile_seconds_count{controller="ring"} 1"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"operator_reconcile_seconds_count{controller="ring"} 1"#), "{text}");
         assert!(
             text.contains(r#"operator_reconcile_failures_total{controller="ring",reason="Conflict"} 1"#),
             "{text}"

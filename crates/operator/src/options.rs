@@ -8,12 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Namespace to work in; may be given several times. Without it, the operator works in all namespaces.
-    #[arg(
-        long = "namespace",
-        env = "WATCH_NAMESPACES",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
+    #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAME")]
     pub namespaces: Vec<String>,
 
     /// Address that serves /livez, /readyz and /metrics.
@@ -58,10 +53,7 @@ pub struct Scope(Vec<String>);
 impl Scope {
     /// The named namespaces, each once; none means all. Empty names, as an unset variable gives them, do not count.
     pub fn new(namespaces: impl IntoIterator<Item = String>) -> Self {
-        let mut names: Vec<String> = namespaces
-            .into_iter()
-            .map(|name| name.trim().to_owned())
-            .collect();
+        let mut names: Vec<String> = namespaces.into_iter().map(|name| name.trim().to_owned()).collect();
         names.retain(|name| !name.is_empty());
         names.sort();
         names.dedup();
@@ -70,11 +62,7 @@ impl Scope {
 
     /// What to start one set of caches and controllers for: each namespace, or `None` once for the whole cluster.
     pub fn instances(&self) -> Vec<Option<String>> {
-        if self.0.is_empty() {
-            vec![None]
-        } else {
-            self.0.iter().cloned().map(Some).collect()
-        }
+        if self.0.is_empty() { vec![None] } else { self.0.iter().cloned().map(Some).collect() }
     }
 }
 
@@ -102,10 +90,7 @@ mod tests {
     #[test]
     fn namespaces_are_repeated_or_separated_by_commas() {
         let options = Cli::parse_from(["operator", "--namespace", "b,a", "--namespace=a"]).options;
-        assert_eq!(
-            Scope::new(options.namespaces).instances(),
-            [Some("a".to_owned()), Some("b".to_owned())]
-        );
+        assert_eq!(Scope::new(options.namespaces).instances(), [Some("a".to_owned()), Some("b".to_owned())]);
     }
 
     #[test]
@@ -115,15 +100,7 @@ mod tests {
 
     #[test]
     fn leader_election_can_be_switched_off() {
-        assert!(
-            !Cli::parse_from(["operator", "--leader-elect=false"])
-                .options
-                .leader_elect
-        );
-        assert!(
-            Cli::parse_from(["operator", "--leader-elect"])
-                .options
-                .leader_elect
-        );
+        assert!(!Cli::parse_from(["operator", "--leader-elect=false"]).options.leader_elect);
+        assert!(Cli::parse_from(["operator", "--leader-elect"]).options.leader_elect);
     }
 }

@@ -32,28 +32,18 @@ impl Health {
     /// Not ready until the guard is dropped.
     pub(crate) fn waiting(&self, what: String) -> Waiting {
         self.0.send_modify(|report| report.waiting.push(what.clone()));
-        Waiting {
-            health: self.clone(),
-            what,
-        }
+        Waiting { health: self.clone(), what }
     }
 
     /// Not live after the guard is dropped.
     pub(crate) fn task(&self, name: String) -> Alive {
-        Alive {
-            health: self.clone(),
-            name,
-        }
+        Alive { health: self.clone(), name }
     }
 
     /// Waits until nothing is missing.
     pub(crate) async fn ready(&self) {
         // The sender lives in `self`, so the channel is open.
-        let _ = self
-            .0
-            .subscribe()
-            .wait_for(|report| report.waiting.is_empty())
-            .await;
+        let _ = self.0.subscribe().wait_for(|report| report.waiting.is_empty()).await;
     }
 
     fn missing(&self) -> Vec<String> {
@@ -89,9 +79,7 @@ pub(crate) struct Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.health
-            .0
-            .send_modify(|report| report.ended.push(std::mem::take(&mut self.name)));
+        self.health.0.send_modify(|report| report.ended.push(std::mem::take(&mut self.name)));
     }
 }
 
@@ -115,11 +103,7 @@ pub(crate) async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
         .with_state(Served { health, metrics });
-    Ok(async move {
-        axum::serve(listener, router)
-            .await
-            .context("the server of probes and metrics ended")
-    })
+    Ok(async move { axum::serve(listener, router).await.context("the server of probes and metrics ended") })
 }
 
 async fn livez(State(served): State<Served>) -> impl IntoResponse {
@@ -143,11 +127,7 @@ async fn metrics_text(State(served): State<Served>) -> impl IntoResponse {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match served.metrics.text() {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], text),
-        Err(error) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            [(CONTENT_TYPE, "text/plain")],
-            error.to_string(),
-        ),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], error.to_string()),
     }
 }
 
@@ -160,10 +140,7 @@ mod tests {
         let health = Health::new();
         let pods = health.waiting("cache of Pod".to_owned());
         let (status, body) = answer("waiting for", &health.missing());
-        assert_eq!(
-            (status, body.as_str()),
-            (StatusCode::SERVICE_UNAVAILABLE, "waiting for cache of Pod\n")
-        );
+        assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "waiting for cache of Pod\n"));
         drop(pods);
         health.ready().await;
         assert_eq!(answer("waiting for", &health.missing()).0, StatusCode::OK);

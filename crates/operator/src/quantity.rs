@@ -2,9 +2,7 @@
 
 /// The amount in billionths of the unit; `None` if the text is no quantity.
 pub(crate) fn nanos(text: &str) -> Option<i128> {
-    let split = text
-        .find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-'))
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -33,11 +31,7 @@ pub(crate) fn nanos(text: &str) -> Option<i128> {
     };
     let billion = digits.checked_mul(1_000_000_000)?;
     let power = base.checked_pow(exponent.unsigned_abs())?;
-    let scaled = if exponent < 0 {
-        billion / power
-    } else {
-        billion.checked_mul(power)?
-    };
+    let scaled = if exponent < 0 { billion / power } else { billion.checked_mul(power)? };
     Some(scaled / 10_i128.checked_pow(decimals)?)
 }
 

@@ -18,9 +18,7 @@ pub struct Queue<K: Object> {
 impl<K: Object> Queue<K> {
     /// A queue to hand to caches and, once, to [`controller::run`](crate::controller::run).
     pub fn new() -> Self {
-        Self {
-            sender: Arc::default(),
-        }
+        Self { sender: Arc::default() }
     }
 
     /// Asks the controller to look at this object as soon as it can.
@@ -46,8 +44,6 @@ impl<K: Object> Default for Queue<K> {
 
 impl<K: Object> Clone for Queue<K> {
     fn clone(&self) -> Self {
-        Self {
-            sender: Arc::clone(&self.sender),
-        }
+        Self { sender: Arc::clone(&self.sender) }
     }
 }

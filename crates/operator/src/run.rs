@@ -56,10 +56,11 @@ where
 
     let release = CancellationToken::new();
     let election = async {
-        match elector {
-            Some(elector) => elector.run(release.clone()).await,
-            None => Ok(release.cancelled().await),
+        if let Some(elector) = elector {
+            return elector.run(release.clone()).await;
         }
+        release.cancelled().await;
+        Ok(())
     };
     let life = async {
         let drained = live(&operator, definitions, controllers).await;
@@ -95,28 +96,16 @@ where
     }
     let _not_ready = operator.health.waiting("the end of this process".to_owned());
     operator.shutdown.cancel();
-    match tokio::time::timeout(DRAIN, work).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            tracing::warn!(
-                "work was not finished within {} s and is left to the next leader",
-                DRAIN.as_secs()
-            );
-            Ok(())
-        }
-    }
+    tokio::time::timeout(DRAIN, work).await.unwrap_or_else(|_| {
+        tracing::warn!("work was not finished within {} s and is left to the next leader", DRAIN.as_secs());
+        Ok(())
+    })
 }
 
 /// Who this process is: new with every start, so that a restarted container does not believe that it still leads.
 fn instance() -> String {
-    let host = ["POD_NAME", "HOSTNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
-    format!(
-        "{}_{:08x}",
-        host.as_deref().unwrap_or("local"),
-        rand::random::<u32>()
-    )
+    let host = ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok());
+    format!("{}_{:08x}", host.as_deref().unwrap_or("local"), rand::random::<u32>())
 }
 
 fn candidate(
@@ -130,10 +119,7 @@ fn candidate(
         metrics.leader.set(1);
         return (Leader::always(), None);
     }
-    let namespace = options
-        .lease_namespace
-        .as_deref()
-        .unwrap_or_else(|| client.default_namespace());
+    let namespace = options.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace());
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let (elector, leader) = Elector::new(api, name, instance.to_owned(), metrics.leader.clone());
     (leader, Some(elector))

@@ -22,11 +22,9 @@ pub(crate) fn start(options: &Options) -> anyhow::Result<()> {
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     // The client logs each failed request as an error by itself; here the caller knows whether it is one.
-    format!("kube_client::client::builder=off,{level}")
-        .parse()
-        .map_err(|error| {
-            anyhow!("--log-level {level:?} is neither a level nor a list of directives: {error}")
-        })
+    format!("kube_client::client::builder=off,{level}").parse().map_err(|error| {
+        anyhow!("--log-level {level:?} is neither a level nor a list of directives: {error}")
+    })
 }
 
 #[cfg(test)]

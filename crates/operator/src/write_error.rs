@@ -33,12 +33,7 @@ impl Request {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            verb,
-            kind,
-            namespace,
-            name,
-        } = self;
+        let Self { verb, kind, namespace, name } = self;
         if namespace.is_empty() {
             write!(f, "{verb} {kind} {name}")
         } else {

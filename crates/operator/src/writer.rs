@@ -55,21 +55,13 @@ pub enum Eviction {
 
 impl Writer {
     pub(crate) fn new(client: Client, leader: Leader, manager: &'static str, metrics: Metrics) -> Self {
-        Self {
-            client,
-            leader,
-            manager,
-            metrics,
-        }
+        Self { client, leader, manager, metrics }
     }
 
     /// The same writer under another field manager.
     #[must_use]
     pub fn manager(&self, manager: &'static str) -> Self {
-        Self {
-            manager,
-            ..self.clone()
-        }
+        Self { manager, ..self.clone() }
     }
 
     /// Brings an object to its desired state by a forced server-side apply, if it is not there yet.
@@ -91,10 +83,7 @@ impl Writer {
             let known =
                 serde_json::to_value(current).map_err(|error| refused(request.clone(), error.to_string()))?;
             let Some(difference) = drift::find(&body, &known) else {
-                return Ok(Applied {
-                    object: current.clone(),
-                    written: false,
-                });
+                return Ok(Applied { object: current.clone(), written: false });
             };
             tracing::debug!("{request}: {difference} differs");
             body["metadata"]["uid"] = json!(current.uid());
@@ -104,26 +93,14 @@ impl Writer {
         }
         let params = PatchParams::apply(self.manager).force();
         let name = request.name.clone();
-        let object = self
-            .send(request, api.patch(&name, &params, &Patch::Apply(body)))
-            .await?;
-        Ok(Applied {
-            object,
-            written: true,
-        })
+        let object = self.send(request, api.patch(&name, &params, &Patch::Apply(body))).await?;
+        Ok(Applied { object, written: true })
     }
 
     /// Creates an object that must not exist yet; an existing one is a conflict.
     pub async fn create<K: Object>(&self, object: &K) -> Result<K, WriteError> {
-        let params = PostParams {
-            field_manager: Some(self.manager.to_owned()),
-            ..PostParams::default()
-        };
-        self.send(
-            Request::new("create", object),
-            self.api(object).create(&params, object),
-        )
-        .await
+        let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
+        self.send(Request::new("create", object), self.api(object).create(&params, object)).await
     }
 
     /// Replaces the status of an object, if it differs from the one that `object` has. Returns the object as now known.
@@ -142,15 +119,8 @@ impl Writer {
             value: wanted,
         });
         let patch = Patch::<()>::Json(json_patch::Patch(vec![on_version(object), set]));
-        let params = PatchParams {
-            field_manager: Some(self.manager.to_owned()),
-            ..PatchParams::default()
-        };
-        self.send(
-            request.clone(),
-            self.api(object).patch_status(&request.name, &params, &patch),
-        )
-        .await
+        let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
+        self.send(request.clone(), self.api(object).patch_status(&request.name, &params, &patch)).await
     }
 
     /// Changes single fields of an object, which stays whoever's it is. Any change of the object since it was read, and
@@ -165,24 +135,14 @@ impl Writer {
     ) -> Result<K, WriteError> {
         let operations = std::iter::once(on_version(object)).chain(operations).collect();
         let patch = Patch::<()>::Json(json_patch::Patch(operations));
-        let params = PatchParams {
-            field_manager: Some(self.manager.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
         let request = Request::new("patch", object);
-        self.send(
-            request.clone(),
-            self.api(object).patch(&request.name, &params, &patch),
-        )
-        .await
+        self.send(request.clone(), self.api(object).patch(&request.name, &params, &patch)).await
     }
 
     /// Deletes this object (by its uid), with what it owns in the background. One that is gone already is fine.
     pub async fn delete<K: Object>(&self, object: &K) -> Result<(), WriteError> {
-        let preconditions = Preconditions {
-            uid: object.uid(),
-            resource_version: None,
-        };
+        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
         let params = DeleteParams::background().preconditions(preconditions);
         let request = Request::new("delete", object);
         let api = self.api(object);
@@ -199,15 +159,9 @@ impl Writer {
     pub async fn evict(&self, pod: &Pod) -> Result<Eviction, WriteError> {
         // kube's own eviction writes `delete_options`, a name that the server ignores.
         let body = EvictionRequest {
-            metadata: ObjectMeta {
-                name: pod.metadata.name.clone(),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: pod.metadata.name.clone(), ..ObjectMeta::default() },
             delete_options: Some(DeleteOptions {
-                preconditions: Some(BodyPreconditions {
-                    uid: pod.uid(),
-                    resource_version: None,
-                }),
+                preconditions: Some(BodyPreconditions { uid: pod.uid(), resource_version: None }),
                 ..DeleteOptions::default()
             }),
         };
@@ -215,10 +169,7 @@ impl Writer {
         let api = self.api(pod);
         let evict = async {
             let params = PostParams::default();
-            match api
-                .create_subresource::<_, Status>("eviction", &request.name, &params, &body)
-                .await
-            {
+            match api.create_subresource::<_, Status>("eviction", &request.name, &params, &body).await {
                 Ok(_) => Ok(Eviction::Evicted),
                 Err(Error::Api(status)) if status.code == 429 => Ok(Eviction::Blocked(status.message)),
                 Err(Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Eviction::Gone),
@@ -262,10 +213,7 @@ impl Writer {
             }),
         };
         let outcome = result.as_ref().map_or_else(Failure::reason, |_| "ok");
-        self.metrics
-            .writes
-            .get_or_create(&metrics::Write { verb, kind, outcome })
-            .inc();
+        self.metrics.writes.get_or_create(&metrics::Write { verb, kind, outcome }).inc();
         result
     }
 }
@@ -282,8 +230,8 @@ fn prepare<K: Object>(body: &mut Value, manager: &str) {
         fields.remove("status");
     }
     let hash = Sha256::digest(body.to_string());
-    let mark: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    body["metadata"]["annotations"][format!("applied-by/{manager}")] = json!(mark);
+    let mark = hash.iter().take(8).fold(0_u64, |mark, byte| mark << 8 | u64::from(*byte));
+    body["metadata"]["annotations"][format!("applied-by/{manager}")] = json!(format!("{mark:016x}"));
 }
 
 fn on_version<K: Object>(object: &K) -> PatchOperation {
@@ -294,11 +242,7 @@ fn on_version<K: Object>(object: &K) -> PatchOperation {
 }
 
 fn refused(request: Request, message: String) -> WriteError {
-    WriteError::Refused {
-        request,
-        code: 0,
-        message,
-    }
+    WriteError::Refused { request, code: 0, message }
 }
 
 fn classify(request: Request, error: Error) -> WriteError {
@@ -307,10 +251,7 @@ fn classify(request: Request, error: Error) -> WriteError {
     let status = match error {
         Error::Api(status) => status,
         error => {
-            return WriteError::Unavailable {
-                request,
-                message: story(&error),
-            };
+            return WriteError::Unavailable { request, message: story(&error) };
         }
     };
     let (code, message) = (status.code, status.message);
@@ -321,10 +262,6 @@ fn classify(request: Request, error: Error) -> WriteError {
         }
         422 if message == UNFIT_PATCH => WriteError::Conflict { request, message },
         429 | 500.. => WriteError::Unavailable { request, message },
-        code => WriteError::Refused {
-            request,
-            code,
-            message,
-        },
+        code => WriteError::Refused { request, code, message },
     }
 }
