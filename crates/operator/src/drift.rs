@@ -100,3 +100,6 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(fields) => fields.values().all(is_empty),
     }
 }
+
+#[cfg(test)]
+mod tests;

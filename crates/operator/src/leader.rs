@@ -40,6 +40,11 @@ impl Leader {
         Self { until: None }
     }
 
+    #[cfg(test)]
+    pub(crate) fn follower() -> Self {
+        Self { until: Some(watch::channel(None).1) }
+    }
+
     /// Whether this replica may write at this moment.
     pub fn still(&self) -> bool {
         self.until.as_ref().is_none_or(|until| until.borrow().is_some_and(|until| Instant::now() < until))
@@ -224,3 +229,6 @@ impl Elector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

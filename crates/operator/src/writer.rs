@@ -265,3 +265,6 @@ fn classify(request: Request, error: Error) -> WriteError {
         code => WriteError::Refused { request, code, message },
     }
 }
+
+#[cfg(test)]
+mod tests;
