@@ -12,9 +12,7 @@ pub struct Credentials {
 /// The password stays out of logs and of errors that print what they hold.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -24,13 +22,7 @@ mod tests {
 
     #[test]
     fn debug_output_does_not_hold_the_password() {
-        let credentials = Credentials {
-            username: "admin".into(),
-            password: "hunter2".into(),
-        };
-        assert_eq!(
-            format!("{credentials:?}"),
-            r#"Credentials { username: "admin", .. }"#
-        );
+        let credentials = Credentials { username: "admin".into(), password: "hunter2".into() };
+        assert_eq!(format!("{credentials:?}"), r#"Credentials { username: "admin", .. }"#);
     }
 }

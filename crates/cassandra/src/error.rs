@@ -41,7 +41,9 @@ pub enum Error {
         required: i32,
     },
     /// No answer in time. The session is forgotten.
-    #[error("{address}: {doing}: no answer within {after:?}; the node is overloaded, paused or cut off")]
+    #[error(
+        "{address}: {doing}: no answer within {after:?}; this node, or one that it waits for, is overloaded, paused or cut off"
+    )]
     Timeout {
         /// The node that was asked.
         address: SocketAddr,
@@ -73,10 +75,7 @@ pub enum Error {
 }
 
 fn user(username: Option<&str>) -> String {
-    username.map_or_else(
-        || "a connection without credentials".to_owned(),
-        |name| format!("user {name:?}"),
-    )
+    username.map_or_else(|| "a connection without credentials".to_owned(), |name| format!("user {name:?}"))
 }
 
 impl Error {
@@ -103,33 +102,18 @@ impl Error {
                 ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason)
                     if !reason.starts_with("Unable to perform authentication") =>
                 {
-                    return Error::Unauthorized {
-                        address,
-                        username,
-                        reason: reason.clone(),
-                    };
+                    return Error::Unauthorized { address, username, reason: reason.clone() };
                 }
                 ConnectionSetupRequestErrorKind::MissingAuthentication => {
-                    return Error::Unauthorized {
-                        address,
-                        username,
-                        reason: "a login is required".into(),
-                    };
+                    return Error::Unauthorized { address, username, reason: "a login is required".into() };
                 }
                 ConnectionSetupRequestErrorKind::DbError(_, reason) => {
-                    return Error::Refused {
-                        address,
-                        doing: "logging in",
-                        reason: reason.clone(),
-                    };
+                    return Error::Refused { address, doing: "logging in", reason: reason.clone() };
                 }
                 _ => {}
             }
         }
-        Error::Unreachable {
-            address,
-            reason: error.to_string(),
-        }
+        Error::Unreachable { address, reason: error.to_string() }
     }
 
     pub(crate) fn of_statement(
@@ -140,65 +124,32 @@ impl Error {
     ) -> Self {
         match error {
             ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, reason)) => match error {
-                DbError::Unavailable { alive, required, .. } => Error::Unavailable {
-                    address,
-                    doing,
-                    alive,
-                    required,
-                },
+                DbError::Unavailable { alive, required, .. } => {
+                    Error::Unavailable { address, doing, alive, required }
+                }
                 // The failure detector still believes in a node that does not answer any more.
-                DbError::ReadTimeout {
-                    received, required, ..
+                DbError::ReadTimeout { received, required, .. }
+                | DbError::WriteTimeout { received, required, .. }
+                | DbError::ReadFailure { received, required, .. }
+                | DbError::WriteFailure { received, required, .. } => {
+                    Error::Unavailable { address, doing, alive: received, required }
                 }
-                | DbError::WriteTimeout {
-                    received, required, ..
+                DbError::Unauthorized | DbError::AuthenticationError => {
+                    Error::Unauthorized { address, username: username.map(str::to_owned), reason }
                 }
-                | DbError::ReadFailure {
-                    received, required, ..
-                }
-                | DbError::WriteFailure {
-                    received, required, ..
-                } => Error::Unavailable {
-                    address,
-                    doing,
-                    alive: received,
-                    required,
-                },
-                DbError::Unauthorized | DbError::AuthenticationError => Error::Unauthorized {
-                    address,
-                    username: username.map(str::to_owned),
-                    reason,
-                },
-                _ => Error::Refused {
-                    address,
-                    doing,
-                    reason,
-                },
+                _ => Error::Refused { address, doing, reason },
             },
-            ExecutionError::RequestTimeout(after) => Error::Timeout {
-                address,
-                doing,
-                after,
-            },
-            ExecutionError::ConnectionPoolError(error) => Error::Unreachable {
-                address,
-                reason: error.to_string(),
-            },
-            ExecutionError::EmptyPlan => Error::Unreachable {
-                address,
-                reason: "the connection is gone".into(),
-            },
-            ExecutionError::LastAttemptError(RequestAttemptError::BrokenConnectionError(error)) => {
-                Error::Unreachable {
-                    address,
-                    reason: error.to_string(),
-                }
+            ExecutionError::RequestTimeout(after) => Error::Timeout { address, doing, after },
+            ExecutionError::ConnectionPoolError(error) => {
+                Error::Unreachable { address, reason: error.to_string() }
             }
-            error => Error::Protocol {
-                address,
-                doing,
-                reason: error.to_string(),
-            },
+            ExecutionError::EmptyPlan => {
+                Error::Unreachable { address, reason: "the connection is gone".into() }
+            }
+            ExecutionError::LastAttemptError(RequestAttemptError::BrokenConnectionError(error)) => {
+                Error::Unreachable { address, reason: error.to_string() }
+            }
+            error => Error::Protocol { address, doing, reason: error.to_string() },
         }
     }
 }

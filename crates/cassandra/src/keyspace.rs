@@ -21,18 +21,9 @@ pub async fn ensure(node: &Node, replication: &Replication) -> Result<Change, Er
     let query = "SELECT table_name FROM system_schema.tables \
                  WHERE keyspace_name = 'kubedb_keyspace' AND table_name = 'health'";
     let doing = "looking for the health table";
-    if node
-        .rows::<(String,)>(doing, query, Consistency::One)
-        .await?
-        .is_empty()
-    {
-        node.run("creating the health table", TABLE, Consistency::LocalQuorum)
-            .await?;
-        return Ok(if change == Change::Unchanged {
-            Change::Altered
-        } else {
-            change
-        });
+    if node.rows::<(String,)>(doing, query, Consistency::One).await?.is_empty() {
+        node.run("creating the health table", TABLE, Consistency::LocalQuorum).await?;
+        return Ok(if change == Change::Unchanged { Change::Altered } else { change });
     }
     Ok(change)
 }
@@ -41,13 +32,8 @@ impl Node {
     /// Whether every node of the ring is up in this node's eyes and answers it. Otherwise
     /// [`Error::Unavailable`] says how many are and do.
     pub async fn sees_all_up(&self) -> Result<(), Error> {
-        let query = format!(
-            "SELECT value FROM kubedb_keyspace.health WHERE node = {}",
-            self.row()
-        );
-        self.run("asking all nodes at once", &query, Consistency::All)
-            .await
-            .map(drop)
+        let query = format!("SELECT value FROM kubedb_keyspace.health WHERE node = {}", self.row());
+        self.run("asking all nodes at once", &query, Consistency::All).await.map(drop)
     }
 
     /// Proves that this node serves: writes a row of its own at LOCAL_QUORUM and reads it back.
@@ -55,14 +41,9 @@ impl Node {
         let (row, written) = (self.row(), Uuid::new_v4());
         let write = format!("INSERT INTO kubedb_keyspace.health (node, value) VALUES ({row}, {written})");
         let read = format!("SELECT value FROM kubedb_keyspace.health WHERE node = {row}");
-        self.run("writing the health row", &write, Consistency::LocalQuorum)
-            .await?;
+        self.run("writing the health row", &write, Consistency::LocalQuorum).await?;
         let doing = "reading the health row";
-        match self
-            .rows::<(Uuid,)>(doing, &read, Consistency::LocalQuorum)
-            .await?
-            .as_slice()
-        {
+        match self.rows::<(Uuid,)>(doing, &read, Consistency::LocalQuorum).await?.as_slice() {
             [(read,)] if *read == written => Ok(()),
             read => Err(self.unexpected(doing, &format!("wrote {written}, then read {read:?}"))),
         }

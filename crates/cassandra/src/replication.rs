@@ -61,9 +61,7 @@ type Row = (String, BTreeMap<String, String>);
 /// before a change is not copied by it: see [`repair`].
 pub async fn ensure(node: &Node, keyspace: &str, replication: &Replication) -> Result<Change, Error> {
     let query = "SELECT keyspace_name, replication FROM system_schema.keyspaces WHERE keyspace_name = ";
-    let found = node
-        .rows::<Row>(DOING, &format!("{query}{}", literal(keyspace)), Consistency::One)
-        .await?;
+    let found = node.rows::<Row>(DOING, &format!("{query}{}", literal(keyspace)), Consistency::One).await?;
     let wanted = Strategy::NetworkTopology(replication.clone());
     let (verb, change) = match found.into_iter().next() {
         None => ("CREATE KEYSPACE IF NOT EXISTS", Change::Created),
@@ -71,12 +69,7 @@ pub async fn ensure(node: &Node, keyspace: &str, replication: &Replication) -> R
         Some(_) => return Ok(Change::Unchanged),
     };
     let statement = format!("{verb} {} WITH replication = {replication}", identifier(keyspace));
-    node.run(
-        "setting the replication of a keyspace",
-        &statement,
-        Consistency::LocalQuorum,
-    )
-    .await?;
+    node.run("setting the replication of a keyspace", &statement, Consistency::LocalQuorum).await?;
     tracing::info!(node = %node.address(), keyspace, %replication, ?change, "replication set");
     Ok(change)
 }
@@ -86,17 +79,11 @@ pub async fn ensure(node: &Node, keyspace: &str, replication: &Replication) -> R
 pub async fn repair(node: &Node, keyspace: &str) -> Result<(), Error> {
     let query = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ";
     let doing = "listing tables";
-    let tables = node
-        .rows::<(String,)>(doing, &format!("{query}{}", literal(keyspace)), Consistency::One)
-        .await?;
+    let tables =
+        node.rows::<(String,)>(doing, &format!("{query}{}", literal(keyspace)), Consistency::One).await?;
     for (table,) in tables {
         let all_rows = format!("SELECT * FROM {}.{}", identifier(keyspace), identifier(&table));
-        node.run(
-            "copying a system table to all of its replicas",
-            &all_rows,
-            Consistency::All,
-        )
-        .await?;
+        node.run("copying a system table to all of its replicas", &all_rows, Consistency::All).await?;
     }
     Ok(())
 }
@@ -107,12 +94,7 @@ pub async fn user_keyspaces(node: &Node) -> Result<Vec<Keyspace>, Error> {
     let rows = node.rows::<Row>(DOING, query, Consistency::One).await?;
     let own = |name: &str| name == crate::keyspace::NAME || SYSTEM_KEYSPACES.contains(&name);
     let users = rows.into_iter().filter(|(name, _)| !own(name));
-    Ok(users
-        .map(|(name, options)| Keyspace {
-            name,
-            strategy: Strategy::parse(&options),
-        })
-        .collect())
+    Ok(users.map(|(name, options)| Keyspace { name, strategy: Strategy::parse(&options) }).collect())
 }
 
 /// Whether reads and writes at QUORUM go on while any single node is down: a majority must be left without it, so
@@ -131,11 +113,7 @@ impl Strategy {
     fn parse(options: &BTreeMap<String, String>) -> Self {
         let class = options.get("class").map_or("", String::as_str);
         // "3/1" is three copies, one of them transient.
-        let copies = |text: &String| {
-            text.split('/')
-                .next()
-                .and_then(|copies| copies.parse::<u32>().ok())
-        };
+        let copies = |text: &String| text.split('/').next().and_then(|copies| copies.parse::<u32>().ok());
         let parsed = match class.rsplit('.').next() {
             Some("NetworkTopologyStrategy") => options
                 .iter()
@@ -143,10 +121,9 @@ impl Strategy {
                 .map(|(datacenter, value)| Some((datacenter.clone(), copies(value)?)))
                 .collect::<Option<_>>()
                 .map(|copies| Strategy::NetworkTopology(Replication(copies))),
-            Some("SimpleStrategy") => options
-                .get("replication_factor")
-                .and_then(copies)
-                .map(Strategy::Simple),
+            Some("SimpleStrategy") => {
+                options.get("replication_factor").and_then(copies).map(Strategy::Simple)
+            }
             _ => None,
         };
         parsed.unwrap_or_else(|| Strategy::Other(class.to_owned()))
@@ -166,11 +143,51 @@ impl fmt::Display for Replication {
 
 impl<D: Into<String>> FromIterator<(D, u32)> for Replication {
     fn from_iter<I: IntoIterator<Item = (D, u32)>>(copies: I) -> Self {
-        Self(
-            copies
-                .into_iter()
-                .map(|(datacenter, copies)| (datacenter.into(), copies))
-                .collect(),
-        )
+        Self(copies.into_iter().map(|(datacenter, copies)| (datacenter.into(), copies)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn strategy(options: &[(&str, &str)]) -> Strategy {
+        Strategy::parse(&options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
+    }
+
+    #[rstest]
+    #[case(&[("class", "org.apache.cassandra.locator.NetworkTopologyStrategy"), ("dc1", "3"), ("dc2", "2")],
+        Strategy::NetworkTopology([("dc1", 3), ("dc2", 2)].into_iter().collect()))]
+    #[case(&[("class", "org.apache.cassandra.locator.NetworkTopologyStrategy"), ("dc1", "3/1")],
+        Strategy::NetworkTopology([("dc1", 3)].into_iter().collect()))]
+    #[case(&[("class", "SimpleStrategy"), ("replication_factor", "2")], Strategy::Simple(2))]
+    #[case(&[("class", "SimpleStrategy")], Strategy::Other("SimpleStrategy".into()))]
+    #[case(&[("class", "org.apache.cassandra.locator.LocalStrategy")],
+        Strategy::Other("org.apache.cassandra.locator.LocalStrategy".into()))]
+    fn strategies_are_read_from_the_options_of_a_keyspace(
+        #[case] options: &[(&str, &str)],
+        #[case] expected: Strategy,
+    ) {
+        assert_eq!(strategy(options), expected);
+    }
+
+    #[test]
+    fn replication_is_written_as_a_map_with_quoted_names() {
+        let replication: Replication = [("dc1", 3), ("it's", 1)].into_iter().collect();
+        assert_eq!(replication.to_string(), "{'class': 'NetworkTopologyStrategy', 'dc1': 3, 'it''s': 1}");
+    }
+
+    #[rstest]
+    #[case(Strategy::Simple(1), false)]
+    #[case(Strategy::Simple(2), false)]
+    #[case(Strategy::Simple(3), true)]
+    #[case(Strategy::NetworkTopology([("dc1", 3), ("dc2", 3)].into_iter().collect()), true)]
+    #[case(Strategy::NetworkTopology([("dc1", 3), ("dc2", 2)].into_iter().collect()), false)]
+    #[case(Strategy::NetworkTopology(Replication::default()), false)]
+    #[case(Strategy::Other("LocalStrategy".into()), false)]
+    fn a_majority_without_one_node_takes_three_copies(#[case] strategy: Strategy, #[case] survives: bool) {
+        assert_eq!(survives_one_down(&strategy), survives);
     }
 }

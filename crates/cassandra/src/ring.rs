@@ -78,11 +78,7 @@ pub enum Problem {
 /// are compared among nodes of the same release only: two majors have different system tables, so that their schema
 /// versions differ even when all is well.
 pub fn problems(expected: usize, views: &[View]) -> Vec<Problem> {
-    let answered = views
-        .iter()
-        .map(|view| view.host_id)
-        .collect::<BTreeSet<_>>()
-        .len();
+    let answered = views.iter().map(|view| view.host_id).collect::<BTreeSet<_>>().len();
     let whole = answered == expected;
     let mut problems = Vec::new();
     if !whole {
@@ -99,16 +95,10 @@ pub fn problems(expected: usize, views: &[View]) -> Vec<Problem> {
 
 fn own(view: &View, problems: &mut Vec<Problem>) {
     if view.bootstrapped != "COMPLETED" {
-        problems.push(Problem::NotJoined {
-            node: view.address,
-            bootstrapped: view.bootstrapped.clone(),
-        });
+        problems.push(Problem::NotJoined { node: view.address, bootstrapped: view.bootstrapped.clone() });
     }
     if let Some(streams @ 1..) = view.streaming {
-        problems.push(Problem::Streaming {
-            node: view.address,
-            streams,
-        });
+        problems.push(Problem::Streaming { node: view.address, streams });
     }
 }
 
@@ -133,10 +123,7 @@ fn peers(view: &View, views: &[View], whole: bool, problems: &mut Vec<Problem>) 
     if whole {
         let known = |host_id| views.iter().any(|view| Some(view.host_id) == host_id);
         let foreign = view.peers.iter().filter(|peer| !known(peer.host_id));
-        problems.extend(foreign.map(|peer| Problem::Foreign {
-            node: peer.address,
-            to,
-        }));
+        problems.extend(foreign.map(|peer| Problem::Foreign { node: peer.address, to }));
     }
 }
 
@@ -153,31 +140,21 @@ fn status(views: &[View], problems: &mut Vec<Problem>) {
             }
         }
     }
-    let not_normal = seen
-        .into_iter()
-        .map(|((node, status), seen_by)| Problem::NotNormal {
-            node,
-            status: status.to_owned(),
-            seen_by,
-        });
+    let not_normal = seen.into_iter().map(|((node, status), seen_by)| Problem::NotNormal {
+        node,
+        status: status.to_owned(),
+        seen_by,
+    });
     problems.extend(not_normal);
 }
 
 fn schema(views: &[View], problems: &mut Vec<Problem>) {
     let mut releases: BTreeMap<&Version, BTreeMap<Uuid, BTreeSet<IpAddr>>> = BTreeMap::new();
     for view in views {
-        releases
-            .entry(&view.release)
-            .or_default()
-            .entry(view.schema)
-            .or_default()
-            .insert(view.address);
+        releases.entry(&view.release).or_default().entry(view.schema).or_default().insert(view.address);
     }
     let split = releases.into_iter().filter(|(_, versions)| versions.len() > 1);
-    problems.extend(split.map(|(release, versions)| Problem::Schema {
-        release: release.clone(),
-        versions,
-    }));
+    problems.extend(split.map(|(release, versions)| Problem::Schema { release: release.clone(), versions }));
 }
 
 impl fmt::Display for Problem {
@@ -187,16 +164,9 @@ impl fmt::Display for Problem {
                 write!(f, "{answered} nodes answer where the ring should have {expected}")
             }
             Problem::NotJoined { node, bootstrapped } => {
-                write!(
-                    f,
-                    "node {node} has not finished joining the ring (bootstrap: {bootstrapped})"
-                )
+                write!(f, "node {node} has not finished joining the ring (bootstrap: {bootstrapped})")
             }
-            Problem::NotNormal {
-                node,
-                status,
-                seen_by,
-            } => {
+            Problem::NotNormal { node, status, seen_by } => {
                 write!(f, "node {node} is {status} in the eyes of {}", list(seen_by))
             }
             Problem::Streaming { node, streams } => {
@@ -204,10 +174,7 @@ impl fmt::Display for Problem {
             }
             Problem::Unknown { node, to } => write!(f, "node {node} is not known to {to}"),
             Problem::Foreign { node, to } => {
-                write!(
-                    f,
-                    "node {to} still knows {node}, which is not a node of this ring"
-                )
+                write!(f, "node {to} still knows {node}, which is not a node of this ring")
             }
             Problem::Stale { node, to, what } => {
                 write!(f, "the current {what} of node {node} has not reached {to}")

@@ -74,10 +74,7 @@ pub async fn secure(
 /// Makes the superuser with the default one's help. The statements repeat each other so that a role left by an
 /// earlier try, perhaps with another password, ends up the same.
 async fn create(address: SocketAddr, credentials: &Credentials) -> Result<(), Error> {
-    let default = Credentials {
-        username: DEFAULT.into(),
-        password: DEFAULT.into(),
-    };
+    let default = Credentials { username: DEFAULT.into(), password: DEFAULT.into() };
     let node = Node::connect(address, &default, TIMEOUT).await?;
     let Credentials { username, password } = credentials;
     let (role, password_is) = (identifier(username), format!("PASSWORD = {}", literal(password)));
@@ -127,19 +124,10 @@ async fn lock_default(node: &Node) -> Result<(), Error> {
 /// Runs a statement that holds a password, which neither the driver's traces nor an error may repeat.
 async fn run_secret(node: &Node, statement: &str, password: &str) -> Result<(), Error> {
     let run = node.run("changing a role", statement, Consistency::LocalQuorum);
-    run.with_subscriber(NoSubscriber::new())
-        .await
-        .map(drop)
-        .map_err(|error| match error {
-            Error::Refused {
-                address,
-                doing,
-                reason,
-            } if reason.contains(password) => Error::Refused {
-                address,
-                doing,
-                reason: "a message that repeats the password".into(),
-            },
-            other => other,
-        })
+    run.with_subscriber(NoSubscriber::new()).await.map(drop).map_err(|error| match error {
+        Error::Refused { address, doing, reason } if reason.contains(password) => {
+            Error::Refused { address, doing, reason: "a message that repeats the password".into() }
+        }
+        other => other,
+    })
 }

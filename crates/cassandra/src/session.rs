@@ -67,13 +67,7 @@ impl Sessions {
     ) -> Result<Arc<Node>, Error> {
         let slot = Arc::clone(lock(&self.slots).entry(address).or_default());
         let session = bounded(address, timeout, slot.session(address, credentials)).await?;
-        Ok(Arc::new(Node::new(
-            address,
-            credentials,
-            timeout,
-            session,
-            Some(slot),
-        )))
+        Ok(Arc::new(Node::new(address, credentials, timeout, session, Some(slot))))
     }
 
     /// Drops the sessions of all addresses that `keep` does not want: nodes that are gone.
@@ -100,10 +94,7 @@ impl Slot {
             return Ok(Arc::clone(&open.session));
         }
         let session = Arc::new(connect(address, credentials).await?);
-        *lock(&self.open) = Some(Open {
-            credentials: credentials.cloned(),
-            session: Arc::clone(&session),
-        });
+        *lock(&self.open) = Some(Open { credentials: credentials.cloned(), session: Arc::clone(&session) });
         Ok(session)
     }
 
@@ -125,13 +116,7 @@ impl Node {
         slot: Option<Arc<Slot>>,
     ) -> Self {
         let username = credentials.map(|credentials| credentials.username.clone());
-        Self {
-            address,
-            username,
-            timeout,
-            session,
-            slot,
-        }
+        Self { address, username, timeout, session, slot }
     }
 
     /// A session of its own that nobody else gets and that ends with the returned node.
@@ -141,13 +126,7 @@ impl Node {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let session = bounded(address, timeout, connect(address, Some(credentials))).await?;
-        Ok(Self::new(
-            address,
-            Some(credentials),
-            timeout,
-            Arc::new(session),
-            None,
-        ))
+        Ok(Self::new(address, Some(credentials), timeout, Arc::new(session), None))
     }
 
     /// The address that all questions to this node go to.
@@ -190,17 +169,12 @@ impl Node {
             .into_rows_result()
             .map_err(|error| self.unexpected(doing, &error))?;
         let rows = rows.rows::<R>().map_err(|error| self.unexpected(doing, &error))?;
-        rows.collect::<Result<_, _>>()
-            .map_err(|error| self.unexpected(doing, &error))
+        rows.collect::<Result<_, _>>().map_err(|error| self.unexpected(doing, &error))
     }
 
     /// An answer that could not be understood.
     pub(crate) fn unexpected(&self, doing: &'static str, reason: &dyn ToString) -> Error {
-        Error::Protocol {
-            address: self.address,
-            doing,
-            reason: reason.to_string(),
-        }
+        Error::Protocol { address: self.address, doing, reason: reason.to_string() }
     }
 }
 
@@ -208,9 +182,7 @@ async fn connect(address: SocketAddr, credentials: Option<&Credentials>) -> Resu
     let unreachable = |reason: String| Error::Unreachable { address, reason };
     let only_this = AllowListHostFilter::new([address]).map_err(|error| unreachable(error.to_string()))?;
     // The caller decides what to repeat and when; a silent second try would double every wait.
-    let profile = ExecutionProfile::builder()
-        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
-        .build();
+    let profile = ExecutionProfile::builder().retry_policy(Arc::new(FallthroughRetryPolicy::new())).build();
     let mut builder = SessionBuilder::new()
         .known_node_addr(address)
         .host_filter(Arc::new(only_this))
@@ -223,10 +195,7 @@ async fn connect(address: SocketAddr, credentials: Option<&Credentials>) -> Resu
         builder = builder.user(username, password);
     }
     let username = credentials.map(|credentials| credentials.username.as_str());
-    builder
-        .build()
-        .await
-        .map_err(|error| Error::of_connecting(address, username, &error))
+    builder.build().await.map_err(|error| Error::of_connecting(address, username, &error))
 }
 
 async fn bounded<T>(
@@ -234,13 +203,11 @@ async fn bounded<T>(
     timeout: Duration,
     connecting: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(timeout, connecting)
-        .await
-        .unwrap_or(Err(Error::Timeout {
-            address,
-            doing: "connecting",
-            after: timeout,
-        }))
+    tokio::time::timeout(timeout, connecting).await.unwrap_or(Err(Error::Timeout {
+        address,
+        doing: "connecting",
+        after: timeout,
+    }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

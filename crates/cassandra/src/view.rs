@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use scylla::deserialize::row::DeserializeRow;
 use scylla::statement::Consistency::One;
 use semver::Version;
 use uuid::Uuid;
@@ -80,44 +81,27 @@ const GOSSIP: &str = "SELECT address, status_with_port, generation, heartbeat, r
                       FROM system_views.gossip_info";
 const STREAMING: &str = "SELECT status FROM system_views.streaming";
 
+const DOING: &str = "reading its view of the ring";
+
 type LocalRow = (Uuid, String, Uuid, String, String, String, String);
-type PeerRow = (
-    IpAddr,
-    Option<Uuid>,
-    Option<String>,
-    Option<Uuid>,
-    Option<String>,
-    Option<String>,
-);
+type PeerRow = (IpAddr, Option<Uuid>, Option<String>, Option<Uuid>, Option<String>, Option<String>);
 type GossipRow = (IpAddr, Option<String>, i32, i32, Option<String>, Option<String>);
 
 impl Node {
     /// One snapshot of what this node knows: four or five queries of local tables, sent side by side.
     pub async fn view(&self) -> Result<View, Error> {
-        const DOING: &str = "reading its view of the ring";
         let (mut local, peers, tables) = futures::try_join!(
             self.rows::<LocalRow>(DOING, LOCAL, One),
             self.rows::<PeerRow>(DOING, PEERS, One),
             self.rows::<(String,)>(DOING, TABLES, One),
         )?;
         let tables: HashSet<String> = tables.into_iter().map(|(name,)| name).collect();
-        let gossip = async {
-            match tables.contains("gossip_info") {
-                true => self.rows::<GossipRow>(DOING, GOSSIP, One).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let streaming = async {
-            match tables.contains("streaming") {
-                true => self.rows::<(String,)>(DOING, STREAMING, One).await.map(Some),
-                false => Ok(None),
-            }
-        };
+        let gossip = self.rows_of::<GossipRow>("gossip_info", GOSSIP, &tables);
+        let streaming = self.rows_of::<(String,)>("streaming", STREAMING, &tables);
         let (gossip, streaming) = futures::try_join!(gossip, streaming)?;
 
-        let (host_id, release, schema, cluster, datacenter, rack, bootstrapped) = local
-            .pop()
-            .ok_or_else(|| self.unexpected(DOING, &"system.local is empty"))?;
+        let (host_id, release, schema, cluster, datacenter, rack, bootstrapped) =
+            local.pop().ok_or_else(|| self.unexpected(DOING, &"system.local is empty"))?;
         let release = parse_release(&release)
             .ok_or_else(|| self.unexpected(DOING, &format!("{release:?} is no release")))?;
         Ok(View {
@@ -135,19 +119,28 @@ impl Node {
             streaming: streaming.map(|rows| rows.iter().filter(|(status,)| is_running(status)).count()),
         })
     }
+
+    /// The rows of a table that older releases do not have.
+    async fn rows_of<R>(
+        &self,
+        table: &str,
+        query: &str,
+        tables: &HashSet<String>,
+    ) -> Result<Option<Vec<R>>, Error>
+    where
+        R: for<'row> DeserializeRow<'row, 'row>,
+    {
+        if !tables.contains(table) {
+            return Ok(None);
+        }
+        self.rows(DOING, query, One).await.map(Some)
+    }
 }
 
 impl From<PeerRow> for Peer {
     fn from((address, host_id, release, schema, rack, datacenter): PeerRow) -> Self {
         let release = release.as_deref().and_then(parse_release);
-        Self {
-            address,
-            host_id,
-            release,
-            schema,
-            rack,
-            datacenter,
-        }
+        Self { address, host_id, release, schema, rack, datacenter }
     }
 }
 
@@ -175,9 +168,7 @@ fn is_running(stream_status: &str) -> bool {
 
 /// Cassandra's pre-releases leave out the patch number (`5.0-beta1`), which semver does not allow.
 fn parse_release(text: &str) -> Option<Version> {
-    let (number, suffix) = text
-        .split_once('-')
-        .map_or((text, String::new()), |(n, s)| (n, format!("-{s}")));
+    let (number, suffix) = text.split_once('-').map_or((text, String::new()), |(n, s)| (n, format!("-{s}")));
     let padding = ".0".repeat(2_usize.saturating_sub(number.matches('.').count()));
     Version::parse(&format!("{number}{padding}{suffix}")).ok()
 }
