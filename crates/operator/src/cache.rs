@@ -299,3 +299,6 @@ pub fn spec_changed<K: Object>(before: &K, after: &K) -> bool {
     }
     relevant(before) != relevant(after)
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,3 +164,6 @@ impl Attempts {
 fn name_of<K: Object>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

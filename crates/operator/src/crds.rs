@@ -52,3 +52,54 @@ async fn is_served(client: &Client, name: &str) -> kube::Result<bool> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A server that has one group with one resource, once it is told so.
+    fn client(there: &Arc<AtomicBool>) -> Client {
+        let there = Arc::clone(there);
+        let service = service_fn(move |request: Request<Body>| {
+            let versions = json!([{"groupVersion": "kubedb.com/v1alpha2", "version": "v1alpha2"}]);
+            let resource = json!({"name": "cassandras", "singularName": "", "namespaced": true, "kind": "Cassandra", "verbs": []});
+            let answer = match request.uri().path() {
+                "/apis" => json!({"groups": [{"name": "kubedb.com", "versions": versions}]}),
+                _ if there.load(Ordering::SeqCst) => {
+                    json!({"groupVersion": "kubedb.com/v1alpha2", "resources": [resource]})
+                }
+                _ => json!({"groupVersion": "kubedb.com/v1alpha2", "resources": []}),
+            };
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes()))) }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_definition_is_waited_for_and_named() {
+        let there = Arc::new(AtomicBool::new(false));
+        let (client, health) = (client(&there), Health::new());
+        let names = ["cassandras.kubedb.com"];
+        let wait = served(&client, &names, &health);
+        tokio::pin!(wait);
+        let ended = tokio::time::timeout(Duration::from_secs(60), &mut wait).await;
+        assert!(ended.is_err());
+        assert_eq!(health.missing(), ["CustomResourceDefinition cassandras.kubedb.com"]);
+        there.store(true, Ordering::SeqCst);
+        wait.await;
+        assert!(health.missing().is_empty());
+    }
+}

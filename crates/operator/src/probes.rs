@@ -46,7 +46,7 @@ impl Health {
         let _ = self.0.subscribe().wait_for(|report| report.waiting.is_empty()).await;
     }
 
-    fn missing(&self) -> Vec<String> {
+    pub(crate) fn missing(&self) -> Vec<String> {
         self.0.borrow().waiting.clone()
     }
 
