@@ -132,10 +132,7 @@ pub struct Topology {
 )]
 pub struct Rack {
     /// Name of the rack, unique in the ring.
-    #[schemars(
-        length(min = 1, max = 45),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 45), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Nodes of the rack.
     #[serde(default = "one")]
@@ -295,12 +292,7 @@ fn ten() -> i32 {
 
 impl Default for HealthChecker {
     fn default() -> Self {
-        Self {
-            period_seconds: 20,
-            timeout_seconds: 10,
-            failure_threshold: 3,
-            disable_write_check: false,
-        }
+        Self { period_seconds: 20, timeout_seconds: 10, failure_threshold: 3, disable_write_check: false }
     }
 }
 
@@ -373,9 +365,6 @@ pub mod condition_type {
 impl Cassandra {
     /// Number of nodes that the spec asks for.
     pub fn nodes(&self) -> i32 {
-        self.spec
-            .topology
-            .as_ref()
-            .map_or(1, |t| t.rack.iter().map(|r| r.replicas).sum())
+        self.spec.topology.as_ref().map_or(1, |t| t.rack.iter().map(|r| r.replicas).sum())
     }
 }

@@ -33,24 +33,12 @@ pub fn set(conditions: &mut Vec<Condition>, statement: Statement, now: &Time) {
         return;
     };
     let same = (&old.status, &old.reason, &old.message, old.observed_generation)
-        == (
-            &next.status,
-            &next.reason,
-            &next.message,
-            next.observed_generation,
-        );
+        == (&next.status, &next.reason, &next.message, next.observed_generation);
     if same || next.observed_generation < old.observed_generation {
         return;
     }
-    let since = if old.status == next.status {
-        old.last_transition_time.clone()
-    } else {
-        now.clone()
-    };
-    *old = Condition {
-        last_transition_time: since,
-        ..next
-    };
+    let since = if old.status == next.status { old.last_transition_time.clone() } else { now.clone() };
+    *old = Condition { last_transition_time: since, ..next };
 }
 
 /// The condition of that type.
@@ -73,13 +61,7 @@ mod tests {
 
     fn ready(status: bool, message: &str, generation: i64) -> Statement {
         let (type_, reason) = ("Ready".to_owned(), "Test".to_owned());
-        Statement {
-            type_,
-            status,
-            reason,
-            message: message.to_owned(),
-            generation: Some(generation),
-        }
+        Statement { type_, status, reason, message: message.to_owned(), generation: Some(generation) }
     }
 
     #[test]
@@ -96,13 +78,7 @@ mod tests {
         let mut conditions = vec![];
         set(&mut conditions, ready(true, "a", 1), &at(1));
         set(&mut conditions, ready(true, "b", 1), &at(2));
-        assert_eq!(
-            (
-                conditions[0].message.as_str(),
-                &conditions[0].last_transition_time
-            ),
-            ("b", &at(1))
-        );
+        assert_eq!((conditions[0].message.as_str(), &conditions[0].last_transition_time), ("b", &at(1)));
         set(&mut conditions, ready(false, "b", 1), &at(3));
         assert_eq!(conditions[0].last_transition_time, at(3));
     }

@@ -57,10 +57,7 @@ pub fn answer(cassandra: &Cassandra) -> Option<Statement> {
         return None;
     }
     let (reason, message) = if halted {
-        (
-            "Paused",
-            "spec.halted is true: the provisioner changes nothing that belongs to this Cassandra",
-        )
+        ("Paused", "spec.halted is true: the provisioner changes nothing that belongs to this Cassandra")
     } else {
         ("Resumed", "spec.halted is false: the provisioner is at work")
     };
@@ -98,11 +95,7 @@ mod tests {
     fn answered(mut cassandra: Cassandra) -> Cassandra {
         let now = Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
         if let Some(statement) = answer(&cassandra) {
-            condition::set(
-                &mut cassandra.status.get_or_insert_default().conditions,
-                statement,
-                &now,
-            );
+            condition::set(&mut cassandra.status.get_or_insert_default().conditions, statement, &now);
         }
         cassandra
     }

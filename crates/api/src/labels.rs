@@ -54,10 +54,7 @@ pub fn inheritable(own: &Labels) -> Labels {
         let domain = key.split('/').next().unwrap_or_default();
         !reserved.contains(&key) && domain != "kubedb.com" && !domain.ends_with(".kubedb.com")
     };
-    own.iter()
-        .filter(|(key, _)| foreign(key))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    own.iter().filter(|(key, _)| foreign(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// Name of the Cassandra that labelled object belongs to.
@@ -74,14 +71,9 @@ mod tests {
 
     #[test]
     fn labels_of_the_operator_win_and_kubedb_ones_are_not_inherited() {
-        let own = [
-            ("team", "a"),
-            ("kubedb.com/x", "b"),
-            ("ops.kubedb.com/y", "c"),
-            (INSTANCE, "other"),
-        ]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into();
+        let own = [("team", "a"), ("kubedb.com/x", "b"), ("ops.kubedb.com/y", "c"), (INSTANCE, "other")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
         let labels = object_labels("db", &own);
         assert_eq!(labels.get("team").map(String::as_str), Some("a"));
         assert_eq!(cassandra_of(&labels), Some("db"));

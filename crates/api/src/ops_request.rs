@@ -101,6 +101,9 @@ pub struct CassandraOpsRequestStatus {
     /// The steps taken, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// The step under way, and since when: its timeout counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepRecord>,
     /// What a running update must not forget; written before the first change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_version: Option<UpdateVersionRecord>,
@@ -117,9 +120,6 @@ pub struct UpdateVersionRecord {
     /// Why it goes back to the source; forward if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roll_back: Option<String>,
-    /// The step under way, and since when: its timeout counts from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepRecord>,
 }
 
 /// A step under way.
@@ -164,19 +164,13 @@ pub enum Phase {
 impl Phase {
     /// Whether nothing more happens in this phase.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Successful | Self::Failed | Self::Denied | Self::Skipped
-        )
+        matches!(self, Self::Successful | Self::Failed | Self::Denied | Self::Skipped)
     }
 }
 
 impl CassandraOpsRequest {
     /// The phase; Pending before anybody has looked at the request.
     pub fn phase(&self) -> Phase {
-        self.status
-            .as_ref()
-            .and_then(|s| s.phase)
-            .unwrap_or(Phase::Pending)
+        self.status.as_ref().and_then(|s| s.phase).unwrap_or(Phase::Pending)
     }
 }

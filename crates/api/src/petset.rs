@@ -22,10 +22,7 @@ use crate::pod_template::PlacementPolicyRef;
     singular = "petset",
     namespaced,
     status = "StatefulSetStatus",
-    scale(
-        spec_replicas_path = ".spec.replicas",
-        status_replicas_path = ".status.replicas"
-    ),
+    scale(spec_replicas_path = ".spec.replicas", status_replicas_path = ".status.replicas"),
     derive = "PartialEq",
     derive = "Default",
     printcolumn(name = "Desired", type_ = "integer", json_path = ".spec.replicas"),

@@ -27,10 +27,7 @@ pub fn definitions() -> Result<Vec<CustomResourceDefinition>, serde_json::Error>
     .map(|definition| {
         let mut value = serde_json::to_value(definition)?;
         if let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
-            for schema in versions
-                .iter_mut()
-                .filter_map(|v| v.pointer_mut("/schema/openAPIV3Schema"))
-            {
+            for schema in versions.iter_mut().filter_map(|v| v.pointer_mut("/schema/openAPIV3Schema")) {
                 complete(schema, false);
             }
         }
@@ -56,8 +53,7 @@ const EMBEDDED: [&str; 10] = [
 /// Keys by which Kubernetes merges the items of a list.
 fn list_keys(field: &str) -> Option<&'static [&'static str]> {
     Some(match field {
-        "containers" | "initContainers" | "env" | "imagePullSecrets" | "rack" => &["name"],
-        "volumes" => &["name"],
+        "containers" | "initContainers" | "env" | "imagePullSecrets" | "rack" | "volumes" => &["name"],
         "volumeMounts" => &["mountPath"],
         "volumeDevices" => &["devicePath"],
         "ports" => &["containerPort", "protocol"],
@@ -124,18 +120,13 @@ fn require_keys(list: &mut serde_json::Map<String, Value>, keys: &[&str]) {
     let Some(items) = list.get_mut("items") else {
         return;
     };
-    let required: Vec<String> = items
-        .get("required")
-        .and_then(|r| serde_json::from_value(r.clone()).ok())
-        .unwrap_or_default();
+    let required: Vec<String> =
+        items.get("required").and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default();
     for key in keys.iter().filter(|key| !required.iter().any(|r| r == *key)) {
-        if let Some(property) = items
-            .pointer_mut(&format!("/properties/{key}"))
-            .and_then(Value::as_object_mut)
+        if let Some(property) =
+            items.pointer_mut(&format!("/properties/{key}")).and_then(Value::as_object_mut)
         {
-            property
-                .entry("default")
-                .or_insert(json!(if *key == "protocol" { "TCP" } else { "" }));
+            property.entry("default").or_insert(json!(if *key == "protocol" { "TCP" } else { "" }));
         }
     }
 }

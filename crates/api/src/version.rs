@@ -69,9 +69,7 @@ fn official_user() -> i64 {
 
 impl Default for SecurityContext {
     fn default() -> Self {
-        Self {
-            run_as_user: official_user(),
-        }
+        Self { run_as_user: official_user() }
     }
 }
 
@@ -133,30 +131,19 @@ pub fn path(current: &CassandraVersion, target: &CassandraVersion) -> Result<(),
         return Err(NoPath::Identical(from));
     }
     if to < from {
-        return Err(NoPath::Downgrade {
-            current: from,
-            target: to,
-        });
+        return Err(NoPath::Downgrade { current: from, target: to });
     }
     if to.major > from.major + 1 {
-        return Err(NoPath::SkipsMajor {
-            current: from,
-            target: to,
-        });
+        return Err(NoPath::SkipsMajor { current: from, target: to });
     }
     if target.spec.deprecated {
-        return Err(NoPath::Deprecated(
-            target.metadata.name.clone().unwrap_or_default(),
-        ));
+        return Err(NoPath::Deprecated(target.metadata.name.clone().unwrap_or_default()));
     }
     let UpdateConstraints { allowlist, denylist } = &current.spec.update_constraints;
     if (allowlist.is_empty() || any_matches(allowlist, &to)?) && !any_matches(denylist, &to)? {
         Ok(())
     } else {
-        Err(NoPath::Constrained {
-            current: from,
-            target: to,
-        })
+        Err(NoPath::Constrained { current: from, target: to })
     }
 }
 
@@ -233,9 +220,6 @@ mod tests {
     fn a_deprecated_target_is_refused() {
         let mut target = version("4.1.11", &[], &[]);
         target.spec.deprecated = true;
-        assert_eq!(
-            path(&version("4.1.10", &[], &[]), &target),
-            Err(NoPath::Deprecated("4.1.11".to_owned()))
-        );
+        assert_eq!(path(&version("4.1.10", &[], &[]), &target), Err(NoPath::Deprecated("4.1.11".to_owned())));
     }
 }

@@ -1,0 +1,95 @@
+//! What is watched, and which request or Cassandra each change concerns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use api::labels::{self, ALL_SELECTOR};
+use api::ops_request::OpsType;
+use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
+use cassandra::Sessions;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use operator::{Cache, Operator, Queue, WriteError, controller, itself, spec_changed};
+
+use crate::context::Context;
+use crate::{orphans, update_version};
+
+/// Definitions that must be served.
+pub const DEFINITIONS: &[&str] = &[
+    "cassandras.kubedb.com",
+    "cassandraopsrequests.ops.kubedb.com",
+    "cassandraversions.catalog.kubedb.com",
+    "petsets.apps.k8s.appscode.com",
+];
+
+/// Runs the controllers for one namespace, or for all.
+pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
+    let namespace = namespace.as_deref();
+    let (requests, halts) = (Queue::<CassandraOpsRequest>::new(), Queue::<Cassandra>::new());
+    // Whoever waits for its turn looks by itself every few seconds; only the requests are woken at once.
+    let request_cache = Cache::builder(&operator, operator.api(namespace))
+        .notify_if(&requests, spec_changed, itself)
+        .notify_if(&halts, |_, _| false, |r: &CassandraOpsRequest| [database(r)])
+        .start();
+    let of_database = {
+        let cache: Cache<CassandraOpsRequest> = request_cache.clone();
+        move |namespace: &str, name: &str| -> Vec<ObjectRef<CassandraOpsRequest>> {
+            let running = |r: &CassandraOpsRequest| {
+                r.namespace().as_deref() == Some(namespace)
+                    && r.spec.database_ref.name == name
+                    && !r.phase().is_final()
+            };
+            cache.all().iter().filter(|r| running(r)).map(|r| ObjectRef::from_obj(&**r)).collect()
+        }
+    };
+    let (of_cassandra, of_pod, of_petset) = (of_database.clone(), of_database.clone(), of_database);
+    let context = Arc::new(Context {
+        cassandras: Cache::builder(&operator, operator.api(namespace))
+            .notify_if(&halts, spec_changed, itself)
+            .notify(&requests, move |c: &Cassandra| {
+                of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any())
+            })
+            .start(),
+        versions: Cache::builder(&operator, operator.api::<CassandraVersion>(None)).start(),
+        petsets: Cache::builder(&operator, operator.api(namespace))
+            .labels(ALL_SELECTOR)
+            .notify(&requests, move |p: &PetSet| labelled(p, &of_petset))
+            .start(),
+        pods: Cache::builder(&operator, operator.api(namespace))
+            .labels(ALL_SELECTOR)
+            .notify(&requests, move |p: &Pod| labelled(p, &of_pod))
+            .start(),
+        requests: request_cache.clone(),
+        sessions: Sessions::new(),
+        operator: operator.clone(),
+    });
+    tokio::try_join!(
+        controller::run(&operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),
+        controller::run(&operator, "halts", &context.cassandras, halts, Arc::clone(&context), orphans::lift),
+    )?;
+    Ok(())
+}
+
+/// One module per type of request.
+async fn reconcile(
+    request: Arc<CassandraOpsRequest>,
+    context: Arc<Context>,
+) -> Result<Option<Duration>, WriteError> {
+    match request.spec.type_ {
+        OpsType::UpdateVersion => update_version::advance(request, &context).await,
+    }
+}
+
+fn database(request: &CassandraOpsRequest) -> ObjectRef<Cassandra> {
+    ObjectRef::new(&request.spec.database_ref.name).within(&request.namespace().unwrap_or_default())
+}
+
+fn labelled<K: ResourceExt>(
+    object: &K,
+    of_database: &impl Fn(&str, &str) -> Vec<ObjectRef<CassandraOpsRequest>>,
+) -> Vec<ObjectRef<CassandraOpsRequest>> {
+    let name = labels::cassandra_of(object.labels()).unwrap_or_default();
+    of_database(&object.namespace().unwrap_or_default(), name)
+}

@@ -1,0 +1,113 @@
+//! Whose turn it is: requests for one Cassandra run strictly one after the other.
+
+use std::cmp::Ordering;
+
+use api::CassandraOpsRequest;
+use api::ops_request::Phase;
+use kube::ResourceExt;
+
+/// What the other requests for the same Cassandra mean for this one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Turn {
+    /// Nobody is before it.
+    #[default]
+    Now,
+    /// It waits for this request to finish.
+    After(String),
+    /// A newer request of the same type takes its place.
+    Superseded(String),
+}
+
+/// The turn of `request` among `all` requests of its namespace (itself may be among them).
+///
+/// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; of two that
+/// are equally old the first by name counts as the newer one); of those that are left the oldest goes first.
+pub fn turn<'a>(
+    request: &CassandraOpsRequest,
+    all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,
+) -> Turn {
+    let others = all.filter(|other| {
+        other.uid() != request.uid()
+            && other.spec.database_ref == request.spec.database_ref
+            && !other.phase().is_final()
+    });
+    if request.phase() == Phase::Progressing {
+        return Turn::Now;
+    }
+    if let Some(running) = others.clone().find(|other| other.phase() == Phase::Progressing) {
+        return Turn::After(running.name_any());
+    }
+    let waiting = others.filter(|other| other.metadata.deletion_timestamp.is_none());
+    let newest_of_type = |one: &CassandraOpsRequest| {
+        let rivals = waiting.clone().filter(|other| other.spec.type_ == one.spec.type_);
+        rivals.max_by(|a, b| age(a, b)).filter(|rival| age(rival, one) == Ordering::Greater)
+    };
+    if let Some(newer) = newest_of_type(request) {
+        return Turn::Superseded(newer.name_any());
+    }
+    let survivors = waiting.clone().filter(|other| newest_of_type(other).is_none());
+    match survivors.min_by(|a, b| age(a, b)) {
+        Some(first) if age(first, request) == Ordering::Less => Turn::After(first.name_any()),
+        _ => Turn::Now,
+    }
+}
+
+/// Greater is newer.
+fn age(a: &CassandraOpsRequest, b: &CassandraOpsRequest) -> Ordering {
+    let created = |r: &CassandraOpsRequest| r.metadata.creation_timestamp.clone();
+    created(a).cmp(&created(b)).then_with(|| b.name_any().cmp(&a.name_any()))
+}
+
+#[cfg(test)]
+mod tests {
+    use api::ops_request::{CassandraOpsRequestStatus, DatabaseRef};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+
+    fn request(name: &str, created: i64, phase: Phase) -> CassandraOpsRequest {
+        let mut request = CassandraOpsRequest::new(name, api::CassandraOpsRequestSpec::default());
+        request.metadata.uid = Some(name.to_owned());
+        request.metadata.creation_timestamp = Some(Time(Timestamp::from_second(created).unwrap()));
+        request.spec.database_ref = DatabaseRef { name: "db".to_owned() };
+        request.status = Some(CassandraOpsRequestStatus { phase: Some(phase), ..Default::default() });
+        request
+    }
+
+    fn turns(requests: &[CassandraOpsRequest]) -> Vec<Turn> {
+        requests.iter().map(|r| turn(r, requests.iter())).collect()
+    }
+
+    #[test]
+    fn of_several_pending_requests_only_the_newest_runs() {
+        let requests = [("a", 1), ("b", 2), ("c", 3)].map(|(name, at)| request(name, at, Phase::Pending));
+        let superseded = Turn::Superseded("c".to_owned());
+        assert_eq!(turns(&requests), [superseded.clone(), superseded, Turn::Now]);
+    }
+
+    #[test]
+    fn exactly_one_of_two_equally_old_requests_runs() {
+        let requests = [request("b", 1, Phase::Pending), request("a", 1, Phase::Pending)];
+        assert_eq!(turns(&requests), [Turn::Superseded("a".to_owned()), Turn::Now]);
+    }
+
+    #[test]
+    fn nothing_is_skipped_while_one_runs() {
+        let requests = [
+            request("a", 1, Phase::Progressing),
+            request("b", 2, Phase::Pending),
+            request("c", 3, Phase::Pending),
+        ];
+        let after = Turn::After("a".to_owned());
+        assert_eq!(turns(&requests), [Turn::Now, after.clone(), after]);
+    }
+
+    #[test]
+    fn a_finished_request_and_one_of_another_cassandra_do_not_count() {
+        let mut foreign = request("c", 3, Phase::Progressing);
+        foreign.spec.database_ref.name = "other".to_owned();
+        let requests = [request("a", 1, Phase::Pending), request("b", 2, Phase::Denied), foreign];
+        assert_eq!(turns(&requests)[0], Turn::Now);
+    }
+}

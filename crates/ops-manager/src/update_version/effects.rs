@@ -1,0 +1,161 @@
+//! Carrying out a step: one change in the API server, each on the version of the object that the step was decided on.
+
+use api::halt::OWNER;
+use api::names::{CONTAINER, INIT_CONTAINER, OPS_REQUEST_FINALIZER};
+use api::{Cassandra, CassandraOpsRequest, PetSet};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt;
+use kube::api::LogParams;
+use operator::json_patch::{
+    AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, jsonptr::PointerBuf,
+};
+use operator::{Eviction, WriteError};
+use serde_json::{Value, json};
+
+use super::observe::{Node, Observed};
+use super::step::Step;
+use crate::context::Context;
+
+/// What a step left behind.
+#[derive(Debug, Default)]
+pub struct Effect {
+    /// The request, if the step changed it.
+    pub request: Option<CassandraOpsRequest>,
+    /// What the story has to add.
+    pub note: Option<String>,
+}
+
+/// Carries out the step. What only changes the status of the request has no effect here.
+pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<Effect, WriteError> {
+    let writer = &context.operator.writer;
+    let request = &*seen.request;
+    let mut effect = Effect::default();
+    match step {
+        Step::Begin { .. } => {
+            if !request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) {
+                effect.request = Some(writer.patch(request, claim(request)).await?);
+            }
+        }
+        Step::Release => {
+            writer.patch(request, release(request)).await?;
+        }
+        Step::Halt => {
+            if let Some(cassandra) = &seen.cassandra {
+                writer.patch(&**cassandra, halt(cassandra, &request.uid().unwrap_or_default())).await?;
+            }
+        }
+        Step::Resume => {
+            if let Some(cassandra) = &seen.cassandra {
+                writer.patch(&**cassandra, resume(cassandra)).await?;
+            }
+        }
+        Step::SetVersion { name } => {
+            if let Some(cassandra) = &seen.cassandra {
+                writer.patch(&**cassandra, vec![replace(&["spec", "version"], json!(name))]).await?;
+            }
+        }
+        Step::SetImage { petset, image } => {
+            let namespace = request.namespace().unwrap_or_default();
+            if let Some(petset) = context.petsets.get(&namespace, petset) {
+                writer.patch(&*petset, set_image(&petset, image)).await?;
+            }
+        }
+        Step::Evict { pod } => effect.note = evict(context, request, pod).await?,
+        Step::RollBack { cause, log_of: Some((pod, container)) } => {
+            let log = last_lines(context, request, pod, container).await;
+            effect.note = Some(format!("{cause}; it said last: {log}"));
+        }
+        Step::RollBack { .. } | Step::Done | Step::Wait(_) | Step::Probe | Step::Finish(_) => {}
+    }
+    Ok(effect)
+}
+
+/// The halt and whose it is, in one patch.
+fn halt(cassandra: &Cassandra, uid: &str) -> Vec<PatchOperation> {
+    let mut operations = vec![add(&["spec", "halted"], json!(true))];
+    if cassandra.metadata.annotations.is_none() {
+        operations.push(add(&["metadata", "annotations"], json!({})));
+    }
+    operations.push(add(&["metadata", "annotations", OWNER], json!(uid)));
+    operations
+}
+
+/// Lifts a halt together with its mark.
+pub fn resume(cassandra: &Cassandra) -> Vec<PatchOperation> {
+    let mut operations = vec![add(&["spec", "halted"], json!(false))];
+    if cassandra.annotations().contains_key(OWNER) {
+        let path = PointerBuf::from_tokens(["metadata", "annotations", OWNER]);
+        operations.push(PatchOperation::Remove(RemoveOperation { path }));
+    }
+    operations
+}
+
+fn claim(request: &CassandraOpsRequest) -> Vec<PatchOperation> {
+    let finalizers = request.finalizers().iter().cloned().chain([OPS_REQUEST_FINALIZER.to_owned()]);
+    vec![add(&["metadata", "finalizers"], json!(finalizers.collect::<Vec<_>>()))]
+}
+
+fn release(request: &CassandraOpsRequest) -> Vec<PatchOperation> {
+    let left: Vec<&String> = request.finalizers().iter().filter(|f| *f != OPS_REQUEST_FINALIZER).collect();
+    vec![add(&["metadata", "finalizers"], json!(left))]
+}
+
+/// Database and init container run the same image: each release starts from its own default configuration.
+fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
+    let Some(spec) = &petset.spec.template.spec else { return vec![] };
+    let position = |containers: &[Container], name: &str| containers.iter().position(|c| c.name == name);
+    let database = position(&spec.containers, CONTAINER).map(|i| ("containers", i));
+    let init = position(spec.init_containers.as_deref().unwrap_or_default(), INIT_CONTAINER)
+        .map(|i| ("initContainers", i));
+    database
+        .into_iter()
+        .chain(init)
+        .map(|(list, i)| replace(&["spec", "template", "spec", list, &i.to_string(), "image"], json!(image)))
+        .collect()
+}
+
+/// Evicts the pod that was seen, and no other of its name. Answers why it cannot be at this moment.
+async fn evict(
+    context: &Context,
+    request: &CassandraOpsRequest,
+    node: &Node,
+) -> Result<Option<String>, WriteError> {
+    let mut pod = Pod::default();
+    pod.metadata.namespace = request.namespace();
+    pod.metadata.name = Some(node.name.clone());
+    pod.metadata.uid = Some(node.uid.clone());
+    Ok(match context.operator.writer.evict(&pod).await? {
+        Eviction::Evicted | Eviction::Gone => None,
+        Eviction::Blocked(why) => Some(why),
+    })
+}
+
+const LINES: i64 = 5;
+
+/// The last log lines of a container that crashed: those of its last run, or else of the present one.
+async fn last_lines(context: &Context, request: &CassandraOpsRequest, pod: &str, container: &str) -> String {
+    let pods = context.operator.api::<Pod>(request.namespace().as_deref());
+    for previous in [true, false] {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(LINES),
+            limit_bytes: Some(2000),
+            ..LogParams::default()
+        };
+        if let Ok(log) = pods.logs(pod, &params).await
+            && !log.trim().is_empty()
+        {
+            return log.trim().replace('\n', " | ");
+        }
+    }
+    "nothing".to_owned()
+}
+
+fn add(path: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
+}
+
+fn replace(path: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Replace(ReplaceOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
+}

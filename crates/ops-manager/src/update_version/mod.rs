@@ -1,0 +1,103 @@
+//! UpdateVersion: observe, decide, do one thing, tell.
+
+mod effects;
+mod observe;
+mod probe;
+mod step;
+mod story;
+mod timeout;
+
+pub use effects::resume;
+pub use observe::{Node, Observed, Rack, Ring, Trouble};
+pub use step::{Outcome, Step, Wait, next_step};
+pub use story::status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::CassandraOpsRequest;
+use kube::ResourceExt;
+use operator::WriteError;
+
+use crate::context::Context;
+use crate::queue;
+
+/// When to look again after a step was taken: what it has changed is in the caches by then.
+const NEXT: Duration = Duration::from_millis(300);
+/// When to look again for what no watch tells: what the nodes say, and time that runs out.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Takes the request one step further. Answers when to look again.
+pub async fn advance(
+    request: Arc<CassandraOpsRequest>,
+    context: &Context,
+) -> Result<Option<Duration>, WriteError> {
+    let mut seen = picture(request, context);
+    let mut step = next_step(&seen);
+    if step == Step::Probe
+        && let Some(cassandra) = &seen.cassandra
+    {
+        seen.ring = Some(probe::ask(context, cassandra, &seen.racks).await);
+        step = next_step(&seen);
+    }
+    let effect = effects::perform(context, &seen, &step).await?;
+    if matches!(step, Step::Done | Step::Release) {
+        return Ok(None);
+    }
+    tell(context, &seen, &step, effect).await?;
+    Ok(Some(if matches!(step, Step::Wait(_)) { LOOK } else { NEXT }))
+}
+
+/// Writes the status, if it says anything new, and an event for each piece of news.
+async fn tell(
+    context: &Context,
+    seen: &Observed,
+    step: &Step,
+    effect: effects::Effect,
+) -> Result<(), WriteError> {
+    let told = status(seen, step, effect.note.as_deref());
+    let request = effect.request.as_ref().unwrap_or(&seen.request);
+    let before = seen.request.status.clone().unwrap_or_default();
+    context.operator.writer.status(request, &told).await?;
+    for (reason, sentence, warning) in story::news(&before.conditions, &told.conditions) {
+        tracing::info!("{reason}: {sentence}");
+        let events = &context.operator.events;
+        if warning {
+            events.warning(request, reason, "UpdateVersion", sentence).await;
+        } else {
+            events.normal(request, reason, "UpdateVersion", sentence).await;
+        }
+    }
+    Ok(())
+}
+
+/// The picture from the caches: no request is made for it.
+fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
+    let namespace = request.namespace().unwrap_or_default();
+    let all = context.requests.all();
+    let neighbours = || all.iter().map(|r| &**r).filter(|r| r.namespace().as_deref() == Some(&*namespace));
+    let cassandra = context.cassandras.get(&namespace, &request.spec.database_ref.name);
+    let target = request.spec.update_version.as_ref().map(|u| u.target_version.as_str());
+    let racks = cassandra.as_ref().map(|cassandra| {
+        observe::racks(
+            cassandra,
+            |name| context.petsets.get(&namespace, name),
+            |name| context.pods.get(&namespace, name),
+        )
+    });
+    Observed {
+        now: context.operator.clock.now(),
+        turn: queue::turn(&request, neighbours()),
+        unfinished: neighbours()
+            .filter(|r| r.uid() != request.uid() && !r.phase().is_final())
+            .filter(|r| r.spec.database_ref == request.spec.database_ref)
+            .filter_map(ResourceExt::uid)
+            .collect(),
+        current: cassandra.as_ref().and_then(|c| context.versions.cluster(&c.spec.version)),
+        target: target.and_then(|name| context.versions.cluster(name)),
+        racks: racks.unwrap_or_default(),
+        ring: None,
+        cassandra,
+        request,
+    }
+}

@@ -1,0 +1,216 @@
+//! What the user reads: the status of the request, from the picture and the step taken.
+
+use api::condition::{self, Statement};
+use api::halt::{self, Halt};
+use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, StepRecord, UpdateVersionRecord};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+
+use super::observe::{Node, Observed};
+use super::step::{Outcome, Step, Wait};
+
+/// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
+/// blocked an eviction.
+pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsRequestStatus {
+    let mut story = Story {
+        status: seen.request.status.clone().unwrap_or_default(),
+        generation: seen.request.metadata.generation,
+        now: Time(seen.now),
+    };
+    story.status.observed_generation = story.generation;
+    story.status.phase.get_or_insert(Phase::Pending);
+    story.clock(step.timed());
+    story.facts(seen);
+    story.step(step, note);
+    story.status
+}
+
+/// The conditions that became true, appeared or ended, as events: reason, sentence, and whether it is a warning.
+pub fn news<'a>(
+    old: &'a [Condition],
+    new: &'a [Condition],
+) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
+    new.iter().filter(|c| condition::get(old, &c.type_).is_none_or(|before| before.status != c.status)).map(
+        |c| {
+            let reason = c.type_.split("--").next().unwrap_or_default();
+            let warning = ["Failed", "Denied", "RollBack"].contains(&reason);
+            (reason, c.message.as_str(), warning)
+        },
+    )
+}
+
+/// Conditions that tell of pods and PetSets: told apart by direction.
+const ROLLING: [&str; 4] = ["UpdatePetSets", "GetPod--", "EvictPod--", "RunningPod--"];
+
+struct Story {
+    status: CassandraOpsRequestStatus,
+    generation: Option<i64>,
+    now: Time,
+}
+
+impl Story {
+    fn say(&mut self, type_: impl Into<String>, status: bool, reason: &str, message: impl Into<String>) {
+        let statement = Statement {
+            type_: type_.into(),
+            status,
+            reason: reason.to_owned(),
+            message: message.into(),
+            generation: self.generation,
+        };
+        condition::set(&mut self.status.conditions, statement, &self.now);
+    }
+
+    /// The timeout of a step counts from the first time that it is met.
+    fn clock(&mut self, step: Option<String>) {
+        let Some(name) = step else { return };
+        if self.status.step.as_ref().is_none_or(|record| record.name != name) {
+            self.status.step = Some(StepRecord { name, started: self.now.clone() });
+        }
+    }
+
+    /// What can be read off the world while the halt is ours.
+    fn facts(&mut self, seen: &Observed) {
+        let (Some(record), Some(cassandra)) = (self.status.update_version.clone(), &seen.cassandra) else {
+            return;
+        };
+        let ours = Halt::of(cassandra).is_of(&seen.request.uid().unwrap_or_default());
+        if !ours || !halt::is_answered(cassandra) {
+            return;
+        }
+        self.say("PauseDatabase", true, "Paused", "the provisioner leaves the Cassandra alone");
+        let goal = direction(&record).0;
+        let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
+        let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
+        let done = |pod: &&&Node| pod.image == goal.image && pod.ready && !pod.terminating;
+        self.status.progress = Some(format!("{}/{nodes}", pods.iter().filter(done).count()));
+        let updated = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image)).count();
+        if updated > 0 {
+            let message = format!("{updated} of {} PetSets have image {}", seen.racks.len(), goal.image);
+            self.roll("UpdatePetSets", updated == seen.racks.len(), message);
+        }
+        for pod in pods.iter().filter(done) {
+            let message = format!("pod {} is Ready on image {}", pod.name, goal.image);
+            self.roll(&format!("RunningPod--{}", pod.name), true, message);
+        }
+        if pods.iter().filter(done).count() == nodes {
+            let message = format!("all {nodes} pods are Ready on image {}", goal.image);
+            self.roll("RestartPods", true, message);
+        }
+    }
+
+    fn step(&mut self, step: &Step, note: Option<&str>) {
+        match step {
+            Step::Done | Step::Release | Step::Probe => {}
+            Step::Wait(Wait { condition, message, .. })
+                if ROLLING.iter().any(|r| condition.starts_with(r)) =>
+            {
+                self.roll(condition, false, message.clone());
+            }
+            // The one condition that says something while it is true: the request has not begun.
+            Step::Wait(wait) => {
+                let waiting = wait.condition == "Waiting";
+                self.say(wait.condition.clone(), waiting, wait.reason, wait.message.clone());
+            }
+            Step::Begin { source, target } => self.begin(source, target),
+            Step::Halt => {
+                self.say(
+                    "PauseDatabase",
+                    false,
+                    "Halting",
+                    "spec.halted is set; the provisioner has not answered yet",
+                );
+            }
+            Step::SetImage { petset, image } => {
+                self.roll("UpdatePetSets", false, format!("image of PetSet {petset} set to {image}"));
+            }
+            Step::Evict { pod } => {
+                let name = &pod.name;
+                let why = if pod.ready { "the ring is whole without it" } else { "it is down already" };
+                self.roll(&format!("GetPod--{name}"), true, format!("pod {name} is next; {why}"));
+                let message = note.map_or(format!("pod {name} was evicted"), |why| {
+                    format!("pod {name} cannot be evicted at this moment: {why}")
+                });
+                self.roll(&format!("EvictPod--{name}"), note.is_none(), message);
+            }
+            Step::RollBack { cause, .. } => {
+                let cause = note.unwrap_or(cause);
+                if let Some(record) = &mut self.status.update_version {
+                    record.roll_back = Some(cause.to_owned());
+                }
+                self.status.step = None;
+                self.say("RollBack", true, "RollBack", format!("going back to the old version: {cause}"));
+            }
+            Step::SetVersion { name } => {
+                self.say(
+                    "SetVersion",
+                    true,
+                    "SetVersion",
+                    format!("spec.version of the Cassandra is now {name}"),
+                );
+            }
+            Step::Resume => {
+                self.say(
+                    "VerifyRing",
+                    true,
+                    "RingWhole",
+                    "every node is up and reports the release that it should",
+                );
+                self.say(
+                    "ResumeDatabase",
+                    true,
+                    "Resumed",
+                    "spec.halted is lifted; the provisioner is at work again",
+                );
+            }
+            Step::Finish(outcome) => self.finish(outcome),
+        }
+    }
+
+    /// Tells of a step of rolling in the direction under way.
+    fn roll(&mut self, type_: &str, status: bool, message: impl Into<String>) {
+        let prefix = self.status.update_version.as_ref().map_or("", |record| direction(record).1);
+        let reason = type_.split("--").next().unwrap_or_default().to_owned();
+        self.say(format!("{prefix}{type_}"), status, &reason, message);
+    }
+
+    fn begin(&mut self, source: &Release, target: &Release) {
+        self.status.phase = Some(Phase::Progressing);
+        self.status.conditions.retain(|c| c.type_ != "Waiting");
+        self.status.step = None;
+        self.status.update_version =
+            Some(UpdateVersionRecord { source: source.clone(), target: target.clone(), roll_back: None });
+        let message = format!("started to update from version {} to {}", source.name, target.name);
+        self.say("UpdateVersion", true, "UpdateVersion", message);
+    }
+
+    fn finish(&mut self, outcome: &Outcome) {
+        self.status.step = None;
+        self.status.conditions.retain(|c| c.type_ != "Waiting");
+        match outcome {
+            Outcome::Successful => {
+                self.status.phase = Some(Phase::Successful);
+                self.say("Successful", true, "Successful", "completed the update of the version");
+            }
+            Outcome::Failed(message) => {
+                self.status.phase = Some(Phase::Failed);
+                self.say("Failed", true, "Failed", message.clone());
+            }
+            Outcome::Denied { reason, message } => {
+                self.status.phase = Some(Phase::Denied);
+                self.say("Denied", true, reason, format!("{message}. Nothing was touched"));
+            }
+            Outcome::Skipped(newer) => {
+                self.status.phase = Some(Phase::Skipped);
+                let message =
+                    format!("CassandraOpsRequest {newer} is newer and takes its place; nothing was touched");
+                self.say("Skipped", true, "Skipped", message);
+            }
+        }
+    }
+}
+
+/// Where the record leads, and what the condition types of that direction begin with: KubeDB's names forward, the same
+/// behind `RollBack` on the way back, so that both stories stay.
+fn direction(record: &UpdateVersionRecord) -> (&Release, &'static str) {
+    if record.roll_back.is_some() { (&record.source, "RollBack") } else { (&record.target, "") }
+}
