@@ -1,1 +1,22 @@
-//! PetSet controller: a PetSet becomes an apps/v1 StatefulSet.
+//! PetSet controller: a PetSet becomes an apps/v1 StatefulSet of the same name, whose status it mirrors.
+//!
+//! The pods are made by Kubernetes' own StatefulSet controller. A PlacementPolicy that the PetSet names becomes topology
+//! spread constraints and anti-affinity of the pods. Deleting a PetSet leaves the rest to the garbage collector.
+//!
+//! # When a reader may trust `status`
+//!
+//! `status` repeats that of the StatefulSet, except for `observedGeneration`, which counts generations of the *PetSet*:
+//!
+//! - `status.observedGeneration == metadata.generation`: the StatefulSet is as this very generation wants it, and the
+//!   StatefulSet controller has seen that. `updateRevision` and `updatedReplicas` speak of this generation's template,
+//!   and a pod that is made from now on is made from it.
+//! - below: the numbers are true of the pods, but may speak of an earlier spec. It also falls back below the generation
+//!   when the StatefulSet had to be changed without a change of the PetSet: its PlacementPolicy was edited, or somebody's
+//!   edit of the StatefulSet was undone.
+
+mod controller;
+mod desired;
+mod placement;
+mod status;
+
+pub use controller::{run, watch};
