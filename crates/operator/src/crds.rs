@@ -95,7 +95,7 @@ mod tests {
         let names = ["cassandras.kubedb.com"];
         let wait = served(&client, &names, &health);
         tokio::pin!(wait);
-        let ended = tokio::time::timeout(Duration::from_secs(60), &mut wait).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), &mut wait).await;
         assert!(ended.is_err());
         assert_eq!(health.missing(), ["CustomResourceDefinition cassandras.kubedb.com"]);
         there.store(true, Ordering::SeqCst);

@@ -267,4 +267,6 @@ fn classify(request: Request, error: Error) -> WriteError {
 }
 
 #[cfg(test)]
+mod real_api;
+#[cfg(test)]
 mod tests;

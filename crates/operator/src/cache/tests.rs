@@ -69,7 +69,7 @@ async fn what_comes_changes_and_goes_wakes_the_owner() {
     api.put(&owned("a", &owner));
     assert_eq!(woken(&mut receiver).await, ["owner"]);
     api.change("demo", "a", |pod: &mut Pod| {
-        pod.status.get_or_insert_default().phase = Some("Running".to_owned())
+        pod.status.get_or_insert_default().phase = Some("Running".to_owned());
     });
     assert_eq!(woken(&mut receiver).await, ["owner"]);
     api.delete::<Pod>("demo", "a");
@@ -89,7 +89,7 @@ async fn a_change_of_the_status_alone_can_be_ignored_but_never_a_deletion() {
     api.put(&named("a"));
     assert_eq!(woken(&mut receiver).await, ["a"]);
     api.change("demo", "a", |pod: &mut Pod| {
-        pod.status.get_or_insert_default().phase = Some("Running".to_owned())
+        pod.status.get_or_insert_default().phase = Some("Running".to_owned());
     });
     assert_eq!(woken(&mut receiver).await, Vec::<String>::new());
     api.change("demo", "a", |pod: &mut Pod| {
@@ -125,7 +125,9 @@ async fn what_went_or_was_made_anew_while_the_watch_was_cut_is_noticed() {
     ];
     for (list, expected) in lists.into_iter().zip([vec!["anew", "goes", "stays"], vec!["anew", "goes"]]) {
         reflector.take(Event::Init);
-        list.into_iter().for_each(|guard| reflector.take(Event::InitApply(guard)));
+        for guard in list {
+            reflector.take(Event::InitApply(guard));
+        }
         reflector.take(Event::InitDone);
         assert_eq!(woken(&mut receiver).await, expected);
     }
