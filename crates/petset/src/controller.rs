@@ -119,18 +119,13 @@ async fn bring_about(
             });
         }
     }
-    let policy = match policy_of(petset) {
-        None => None,
-        Some(name) => match context.policies.cluster(name) {
-            Some(policy) => Some(policy),
-            None => {
-                let note = format!("PlacementPolicy {name} does not exist: create it, or name another one");
-                context.events.warning(petset, "PlacementPolicyMissing", "Place", &note).await;
-                return Ok(None);
-            }
-        },
-    };
-    let desired = desired::stateful_set(petset, policy.as_deref());
+    let policy = policy_of(petset).map(|name| (name, context.policies.cluster(name)));
+    if let Some((name, None)) = policy {
+        let note = format!("PlacementPolicy {name} does not exist: create it, or name another one");
+        context.events.warning(petset, "PlacementPolicyMissing", "Place", &note).await;
+        return Ok(None);
+    }
+    let desired = desired::stateful_set(petset, policy.and_then(|(_, policy)| policy).as_deref());
     let applied = context.writer.apply(desired, known).await.map_err(Error::from)?;
     if applied.written {
         context.written.remember(&applied.object);
