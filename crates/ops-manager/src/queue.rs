@@ -45,7 +45,9 @@ pub fn turn<'a>(
     if let Some(newer) = newest_of_type(request) {
         return Turn::Superseded(newer.name_any());
     }
-    let survivors = waiting.clone().filter(|other| newest_of_type(other).is_none());
+    let survivors = waiting
+        .clone()
+        .filter(|other| other.spec.type_ != request.spec.type_ && newest_of_type(other).is_none());
     match survivors.min_by(|a, b| age(a, b)) {
         Some(first) if age(first, request) == Ordering::Less => Turn::After(first.name_any()),
         _ => Turn::Now,

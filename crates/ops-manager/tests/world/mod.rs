@@ -1,0 +1,296 @@
+//! A small world for the step machine: it carries out steps as the API server, the provisioner, the controllers and the
+//! kubelet would, checks on every step what must never happen, and lets a test break things.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::cassandra::{Phase as CassandraPhase, Rack as RackSpec, Topology};
+use api::halt::{self, Halt, OWNER};
+use api::names::OPS_REQUEST_FINALIZER;
+use api::ops_request::{DatabaseRef, Phase, UpdateVersion};
+use api::{
+    Cassandra, CassandraOpsRequest, CassandraOpsRequestSpec, CassandraSpec, CassandraVersion,
+    CassandraVersionSpec, condition,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use ops_manager::queue::Turn;
+use ops_manager::update_version::{Node, Observed, Rack, Ring, Step, Trouble, next_step, status};
+
+pub struct World {
+    pub now: Timestamp,
+    pub cassandra: Option<Cassandra>,
+    pub request: CassandraOpsRequest,
+    pub catalog: BTreeMap<String, CassandraVersion>,
+    pub racks: Vec<Rack>,
+    /// Images that crash.
+    pub bad: BTreeSet<String>,
+    /// Problems that every question to the ring finds.
+    pub problems: Vec<String>,
+    /// The provisioner answers a halt.
+    pub answers: bool,
+    pub turn: Turn,
+    pub unfinished: Vec<String>,
+    /// Pods that were evicted, in order.
+    pub evicted: Vec<String>,
+    /// Every pod and image that ever ran together.
+    pub ran: BTreeSet<(String, String)>,
+    renewals: u32,
+}
+
+impl World {
+    /// A Ready ring of three racks with `replicas` nodes each at 4.1.10, and a request to go to 5.0.6.
+    pub fn new(replicas: i32) -> Self {
+        let rack = |name: &str| RackSpec { name: name.to_owned(), replicas, ..Default::default() };
+        let spec = CassandraSpec {
+            version: "4.1.10".to_owned(),
+            topology: Some(Topology { rack: vec![rack("a"), rack("b"), rack("c")] }),
+            ..Default::default()
+        };
+        let mut cassandra = Cassandra::new("db", spec);
+        cassandra.metadata.namespace = Some("ns".to_owned());
+        cassandra.metadata.generation = Some(1);
+        let status = cassandra.status.get_or_insert_default();
+        status.phase = Some(CassandraPhase::Ready);
+        status.observed_generation = Some(1);
+        let spec = CassandraOpsRequestSpec {
+            database_ref: DatabaseRef { name: "db".to_owned() },
+            update_version: Some(UpdateVersion { target_version: "5.0.6".to_owned() }),
+            ..Default::default()
+        };
+        let mut request = CassandraOpsRequest::new("update", spec);
+        request.metadata.namespace = Some("ns".to_owned());
+        request.metadata.uid = Some("request-1".to_owned());
+        request.metadata.generation = Some(1);
+        request.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        let versions = ["3.11.19", "4.1.9", "4.1.10", "5.0.6", "6.0.0"];
+        let catalog = versions.map(|v| (v.to_owned(), version(v)));
+        let racks = ["a", "b", "c"].map(|name| new_rack(name, replicas));
+        Self {
+            now: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1),
+            cassandra: Some(cassandra),
+            request,
+            catalog: catalog.into(),
+            racks: racks.into(),
+            bad: BTreeSet::new(),
+            problems: vec![],
+            answers: true,
+            turn: Turn::Now,
+            unfinished: vec![],
+            evicted: vec![],
+            ran: BTreeSet::new(),
+            renewals: 0,
+        }
+    }
+
+    pub fn target(&mut self, name: &str) {
+        self.request.spec.update_version = Some(UpdateVersion { target_version: name.to_owned() });
+    }
+
+    pub fn spec(&mut self) -> &mut CassandraSpec {
+        &mut self.cassandra.as_mut().expect("there is a Cassandra").spec
+    }
+
+    /// Reconciles until nothing changes but time. Answers the steps that were taken.
+    pub fn run(&mut self) -> Vec<Step> {
+        (0..500).map_while(|_| self.reconcile(true)).collect()
+    }
+
+    /// One reconcile; `None` when it would only wait for something that never comes. Without `told`, the operator dies
+    /// after the effect and before the status is written.
+    pub fn reconcile(&mut self, told: bool) -> Option<Step> {
+        let mut seen = self.picture();
+        let mut step = next_step(&seen);
+        if step == Step::Probe {
+            seen.ring = Some(self.ring());
+            step = next_step(&seen);
+        }
+        let before = self.request.clone();
+        self.perform(&step);
+        if told && !matches!(step, Step::Done | Step::Release) {
+            self.request.status = Some(status(&seen, &step, None));
+        }
+        let moved = self.live();
+        let quiet = matches!(step, Step::Done | Step::Wait(_)) && !moved && before == self.request;
+        (!quiet).then_some(step)
+    }
+
+    fn picture(&self) -> Observed {
+        let version = |name: &str| self.catalog.get(name).cloned().map(Arc::new);
+        let target = self.request.spec.update_version.as_ref().map(|u| u.target_version.clone());
+        Observed {
+            now: self.now,
+            request: Arc::new(self.request.clone()),
+            turn: self.turn.clone(),
+            cassandra: self.cassandra.clone().map(Arc::new),
+            unfinished: self.unfinished.clone(),
+            current: self.cassandra.as_ref().and_then(|c| version(&c.spec.version)),
+            target: target.and_then(|name| version(&name)),
+            racks: if self.cassandra.is_some() { self.racks.clone() } else { vec![] },
+            ring: None,
+        }
+    }
+
+    fn ring(&self) -> Ring {
+        let mut ring = Ring { problems: self.problems.clone(), ..Default::default() };
+        for pod in self.racks.iter().flat_map(|rack| &rack.pods) {
+            if pod.ready && !pod.terminating {
+                let release = pod.image.rsplit(':').next().and_then(|v| v.parse().ok());
+                ring.releases.extend(release.map(|release| (pod.name.clone(), release)));
+            } else {
+                ring.problems.push(format!("pod {} is down", pod.name));
+            }
+        }
+        ring
+    }
+
+    fn perform(&mut self, step: &Step) {
+        let uid = self.request.uid().unwrap_or_default();
+        let changes_ring =
+            matches!(step, Step::SetImage { .. } | Step::Evict { .. } | Step::SetVersion { .. });
+        if changes_ring {
+            let cassandra = self.cassandra.as_ref().expect("nothing is changed without a Cassandra");
+            assert!(Halt::of(cassandra).is_of(&uid), "{step:?} without a halt of its own");
+            assert!(halt::is_answered(cassandra), "{step:?} before the provisioner has answered");
+        }
+        match step {
+            Step::Begin { .. } => self.request.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned()),
+            Step::Release => self.request.finalizers_mut().clear(),
+            Step::Halt => {
+                let cassandra = self.cassandra.as_mut().expect("it is alive");
+                assert_ne!(Halt::of(cassandra), Halt::User, "took the user's halt");
+                cassandra.annotations_mut().insert(OWNER.to_owned(), uid);
+                cassandra.spec.halted = true;
+                bump(cassandra);
+            }
+            Step::Resume => {
+                let cassandra = self.cassandra.as_mut().expect("it is alive");
+                assert!(Halt::of(cassandra).is_of(&uid), "lifted a halt that is not its own");
+                cassandra.annotations_mut().remove(OWNER);
+                cassandra.spec.halted = false;
+                bump(cassandra);
+            }
+            Step::SetVersion { name } => {
+                let cassandra = self.cassandra.as_mut().expect("it is alive");
+                cassandra.spec.version.clone_from(name);
+                bump(cassandra);
+            }
+            Step::SetImage { petset, image } => {
+                let rack = self.racks.iter_mut().find(|rack| rack.petset == *petset).expect("it is there");
+                rack.image = Some(image.clone());
+                rack.caught_up = false;
+            }
+            Step::Evict { pod } => self.evict(&pod.name),
+            _ => {}
+        }
+    }
+
+    fn evict(&mut self, name: &str) {
+        let all = self.racks.iter().flat_map(|rack| &rack.pods);
+        let others_down = all.filter(|pod| pod.name != name && (!pod.ready || pod.terminating)).count();
+        let pod = self.racks.iter_mut().flat_map(|rack| &mut rack.pods).find(|pod| pod.name == name);
+        let pod = pod.expect("it was seen");
+        assert!(others_down == 0 || !pod.ready, "{name} was taken down while {others_down} others were down");
+        pod.terminating = true;
+        self.evicted.push(name.to_owned());
+    }
+
+    /// What the rest of the cluster does meanwhile. Answers whether it did anything.
+    fn live(&mut self) -> bool {
+        self.now += SignedDuration::from_secs(2);
+        let mut moved = self.provisioner();
+        for rack in &mut self.racks {
+            moved |= !rack.caught_up;
+            rack.caught_up = true;
+            let image = rack.image.clone().unwrap_or_default();
+            for pod in &mut rack.pods {
+                if pod.terminating {
+                    self.renewals += 1;
+                    *pod = new_pod(&pod.name, &image, self.renewals);
+                    pod.ready = false;
+                    self.ran.insert((pod.name.clone(), image.clone()));
+                    moved = true;
+                } else if !pod.ready && pod.trouble.is_none() {
+                    if self.bad.contains(&pod.image) {
+                        pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
+                    } else {
+                        pod.ready = true;
+                    }
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn provisioner(&mut self) -> bool {
+        let Some(cassandra) = &mut self.cassandra else { return false };
+        let before = cassandra.status.clone();
+        if self.answers {
+            let statement = halt::answer(cassandra);
+            let generation = cassandra.metadata.generation;
+            let status = cassandra.status.get_or_insert_default();
+            status.observed_generation = generation;
+            if let Some(statement) = statement {
+                condition::set(&mut status.conditions, statement, &Time(self.now));
+            }
+        }
+        if halt::provisioner_may_write(cassandra) {
+            // The image of the version that the spec names goes into every template.
+            let image = self.catalog.get(&cassandra.spec.version).map(|v| v.spec.db.image.clone());
+            for rack in &mut self.racks {
+                rack.image.clone_from(&image);
+            }
+        }
+        before != cassandra.status
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.request.phase()
+    }
+
+    pub fn images(&self) -> BTreeSet<&str> {
+        self.racks.iter().flat_map(|rack| &rack.pods).map(|pod| pod.image.as_str()).collect()
+    }
+
+    /// The sentence of a condition.
+    pub fn says(&self, type_: &str) -> String {
+        let conditions = self.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
+        condition::get(conditions, type_).map(|c| c.message.clone()).unwrap_or_default()
+    }
+}
+
+fn bump(cassandra: &mut Cassandra) {
+    cassandra.metadata.generation = cassandra.metadata.generation.map(|g| g + 1);
+}
+
+fn version(name: &str) -> CassandraVersion {
+    let mut version = CassandraVersion::new(name, CassandraVersionSpec::default());
+    version.spec.version = name.to_owned();
+    version.spec.db.image = format!("cassandra:{name}");
+    version
+}
+
+fn new_rack(name: &str, replicas: i32) -> Rack {
+    let petset = format!("db-rack-{name}");
+    Rack {
+        replicas: usize::try_from(replicas).expect("it is positive"),
+        ephemeral: false,
+        image: Some("cassandra:4.1.10".to_owned()),
+        caught_up: true,
+        pods: (0..replicas).map(|i| new_pod(&format!("{petset}-{i}"), "cassandra:4.1.10", 0)).collect(),
+        petset,
+    }
+}
+
+fn new_pod(name: &str, image: &str, renewal: u32) -> Node {
+    Node {
+        name: name.to_owned(),
+        uid: format!("{name}/{renewal}"),
+        image: image.to_owned(),
+        ready: true,
+        waits_for: "Cassandra to answer".to_owned(),
+        ..Default::default()
+    }
+}
