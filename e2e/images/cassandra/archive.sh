@@ -8,7 +8,7 @@ set -euo pipefail
 base=${1:?usage: archive.sh BASE.tar OUT.tar}
 out=${2:?usage: archive.sh BASE.tar OUT.tar}
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
+work=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/archive"
 
@@ -76,7 +76,7 @@ release_layer() { # release_layer RELEASE: configuration, scripts and jars, in t
   layer "$work/layer.tar"
 }
 
-cp "$base" "$work/base.tar"
+ln "$base" "$work/base.tar"
 base_layer=$(layer "$work/base.tar")
 
 while read -r release; do

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Writes the root file system that all Cassandra test images share: Debian, a Java runtime and the cassandra user.
+# shellcheck disable=SC2016 # what is quoted runs inside of the new system
 set -euo pipefail
 
 out=${1:?usage: base.sh FILE.tar}
@@ -17,11 +18,12 @@ user_and_folders='
 '
 
 # What the image can do without: Perl, which only served to lay out /usr during the installation, classes for heaps above
-# 32 GB, symbols for a compiler, and what the installation left behind.
+# 32 GB, symbols for a compiler, public authorities (in a store that holds the time it was made; Cassandra trusts the
+# stores in its configuration), and what the installation left behind.
 leftovers='
   dpkg --purge usrmerge libfile-find-rule-perl libnumber-compare-perl libtext-glob-perl \
     perl perl-modules-5.36 libperl5.36
-  rm -rf /usr/lib/jvm/*/lib/server/classes_nocoops.jsa /usr/lib/jvm/*/lib/ct.sym
+  rm -rf /usr/lib/jvm/*/lib/server/classes_nocoops.jsa /usr/lib/jvm/*/lib/ct.sym /etc/ssl/certs/java/cacerts
   rm -rf /usr/share/man /usr/share/fonts /var/log/apt /var/log/*.log
 '
 
