@@ -79,9 +79,9 @@ fn user(username: Option<&str>) -> String {
 }
 
 impl Error {
-    /// Whether the connection itself is in doubt, so that its session must not be used again.
-    pub(crate) fn is_connection_lost(&self) -> bool {
-        matches!(self, Error::Unreachable { .. } | Error::Timeout { .. })
+    /// Whether the session is better not used again: its connection is in doubt, or its user.
+    pub(crate) fn ends_session(&self) -> bool {
+        matches!(self, Error::Unreachable { .. } | Error::Timeout { .. } | Error::Unauthorized { .. })
     }
 
     pub(crate) fn of_connecting(
@@ -89,31 +89,40 @@ impl Error {
         username: Option<&str>,
         error: &NewSessionError,
     ) -> Self {
-        if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
-            ConnectionPoolError::Broken {
-                last_connection_error: ConnectionError::ConnectionSetupRequestError(setup),
-            },
-        )) = error
-        {
-            let username = username.map(str::to_owned);
-            match setup.get_error() {
-                // A node that cannot read its own roles also answers "authentication error"; that is not a wrong
-                // password and must not be taken for one.
-                ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason)
-                    if !reason.starts_with("Unable to perform authentication") =>
-                {
-                    return Error::Unauthorized { address, username, reason: reason.clone() };
-                }
-                ConnectionSetupRequestErrorKind::MissingAuthentication => {
-                    return Error::Unauthorized { address, username, reason: "a login is required".into() };
-                }
-                ConnectionSetupRequestErrorKind::DbError(_, reason) => {
-                    return Error::Refused { address, doing: "logging in", reason: reason.clone() };
-                }
-                _ => {}
+        match error {
+            NewSessionError::MetadataError(MetadataError::ConnectionPoolError(error)) => {
+                Self::of_connection(address, username, error)
             }
+            error => Error::Unreachable { address, reason: error.to_string() },
         }
-        Error::Unreachable { address, reason: error.to_string() }
+    }
+
+    fn of_connection(address: SocketAddr, username: Option<&str>, error: &ConnectionPoolError) -> Self {
+        let ConnectionPoolError::Broken { last_connection_error: error } = error else {
+            return Error::Unreachable { address, reason: error.to_string() };
+        };
+        let ConnectionError::ConnectionSetupRequestError(setup) = error else {
+            return Error::Unreachable { address, reason: error.to_string() };
+        };
+        let unauthorized = |reason: &str| Error::Unauthorized {
+            address,
+            username: username.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        match setup.get_error() {
+            // A node that cannot read its own roles also answers "authentication error"; that is not a wrong
+            // password and must not be taken for one.
+            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason)
+                if !reason.starts_with("Unable to perform authentication") =>
+            {
+                unauthorized(reason)
+            }
+            ConnectionSetupRequestErrorKind::MissingAuthentication => unauthorized("a login is required"),
+            ConnectionSetupRequestErrorKind::DbError(_, reason) => {
+                Error::Refused { address, doing: "logging in", reason: reason.clone() }
+            }
+            other => Error::Unreachable { address, reason: other.to_string() },
+        }
     }
 
     pub(crate) fn of_statement(
@@ -151,5 +160,40 @@ impl Error {
             }
             error => Error::Protocol { address, doing, reason: error.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_name_the_node_what_was_attempted_and_the_cause() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 9042));
+        let unauthorized = |username: Option<&str>| Error::Unauthorized {
+            address,
+            username: username.map(str::to_owned),
+            reason: "wrong password".into(),
+        };
+        let texts = [
+            unauthorized(Some("admin")),
+            unauthorized(None),
+            Error::Unavailable { address, doing: "reading", alive: 2, required: 3 },
+        ]
+        .map(|error| error.to_string());
+        let expected = [
+            r#"Cassandra at 10.0.0.1:9042 refuses user "admin": wrong password"#,
+            "Cassandra at 10.0.0.1:9042 refuses a connection without credentials: wrong password",
+            "10.0.0.1:9042: reading: 2 of the 3 nodes needed are up and answer",
+        ];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn a_refusal_in_time_by_the_ring_keeps_the_session() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 9042));
+        let timeout = Error::Timeout { address, doing: "reading", after: Duration::from_secs(1) };
+        let unavailable = Error::Unavailable { address, doing: "reading", alive: 2, required: 3 };
+        assert_eq!([timeout, unavailable].map(|error| error.ends_session()), [true, false]);
     }
 }

@@ -36,8 +36,8 @@ pub struct Outcome {
 /// `system_schema.keyspaces`, and one of `system_auth.roles` that asks all its replicas, so that a replica which
 /// lacks a role gets it in passing.
 ///
-/// On [`Error::Unauthorized`] repeat through another node: right after a change of replication a node may miss
-/// roles that another one has.
+/// On [`Error::Unauthorized`] repeat, and through another node: right after a role was made or the replication was
+/// changed, a node may miss roles that another one has. A new node makes the default role some 10 s after its start.
 pub async fn secure(
     sessions: &Sessions,
     address: SocketAddr,

@@ -47,7 +47,7 @@ pub struct Node {
     username: Option<String>,
     timeout: Duration,
     session: Arc<Session>,
-    /// Where the session is kept, to drop it from there when the connection is lost. None: not kept.
+    /// Where the session is kept, to drop it from there when it has ended. None: not kept.
     slot: Option<Arc<Slot>>,
 }
 
@@ -146,7 +146,7 @@ impl Node {
         statement.set_request_timeout(Some(self.timeout));
         self.session.query_unpaged(statement, ()).await.map_err(|error| {
             let error = Error::of_statement(self.address, self.username.as_deref(), doing, error);
-            if let Some(slot) = self.slot.as_ref().filter(|_| error.is_connection_lost()) {
+            if let Some(slot) = self.slot.as_ref().filter(|_| error.ends_session()) {
                 slot.drop_session(&self.session);
             }
             error
