@@ -36,6 +36,13 @@ keep_running() { # name command...
     done >>"/run/cluster/logs/$box-$name.log" 2>&1 </dev/null &
 }
 
+# The same, once "up" has seen the API server answer and has given out the
+# permissions: who asks earlier is refused, and tries again ever more slowly.
+keep_running_on_api() { # name command...
+    # shellcheck disable=SC2016 # for the inner shell
+    keep_running "$1" bash -c 'until [ -e /run/cluster/api-answers ]; do sleep 0.1; done; exec "$@"' -- "${@:2}"
+}
+
 control() {
     keep_running etcd etcd --name control --data-dir /var/lib/etcd --unsafe-no-fsync \
         --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
@@ -53,14 +60,14 @@ control() {
         --service-account-signing-key-file $pki/service-account.key \
         --audit-policy-file $config/audit-policy.yaml --audit-log-path /run/cluster/audit.log \
         --audit-log-maxsize 4096
-    keep_running kube-controller-manager kube-controller-manager \
+    keep_running_on_api kube-controller-manager kube-controller-manager \
         --kubeconfig $pki/kube-controller-manager.kubeconfig --leader-elect=false \
         --use-service-account-credentials --service-account-private-key-file $pki/service-account.key \
         --root-ca-file $pki/ca.crt --kube-api-qps 200 --kube-api-burst 400 --profiling=false
-    keep_running kube-scheduler kube-scheduler --kubeconfig $pki/kube-scheduler.kubeconfig \
+    keep_running_on_api kube-scheduler kube-scheduler --kubeconfig $pki/kube-scheduler.kubeconfig \
         --leader-elect=false --profiling=false
-    keep_running coredns coredns -conf $config/Corefile
-    keep_running storage storage --kubeconfig $pki/storage-provisioner.kubeconfig --root /run/cluster
+    keep_running_on_api coredns coredns -conf $config/Corefile
+    keep_running_on_api storage storage --kubeconfig $pki/storage-provisioner.kubeconfig --root /run/cluster
 }
 
 node() {
@@ -70,7 +77,7 @@ node() {
         --kubeconfig "$pki/$box.kubeconfig" --hostname-override "$box" --node-ip "$address" \
         --tls-cert-file "$pki/$box-serving.crt" --tls-private-key-file "$pki/$box-serving.key" \
         --cgroup-root "/cassandra-e2e/$box" --node-labels "topology.kubernetes.io/zone=zone-${box#node}"
-    keep_running kube-proxy kube-proxy --kubeconfig $pki/kube-proxy.kubeconfig \
+    keep_running_on_api kube-proxy kube-proxy --kubeconfig $pki/kube-proxy.kubeconfig \
         --hostname-override "$box" --proxy-mode nftables --cluster-cidr 10.244.0.0/16 \
         --conntrack-max-per-core 0
 }

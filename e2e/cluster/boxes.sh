@@ -38,10 +38,11 @@ make_cgroups() { # node...
     done
 }
 
+# Fails as long as a process is left in one of them.
 remove_cgroups() {
     local top
     for top in $(cgroup_tops); do
-        [ ! -d "$top/$CGROUP" ] || find "$top/$CGROUP" -depth -type d -exec rmdir {} +
+        [ ! -d "$top/$CGROUP" ] || find "$top/$CGROUP" -depth -type d -exec rmdir {} + || return 1
     done
 }
 
@@ -80,18 +81,20 @@ in_box() { # box command...
     nsenter --target "$pid" --mount --net --uts --ipc --pid --wd=/ -- "${@:2}"
 }
 
+# Ends whatever is in the group of the boxes, recorded or not; with the boxes'
+# first processes the kernel ends their containers.
 stop_boxes() {
-    local directory box parent pid thaw
+    local tops file
     # A frozen process cannot even be killed.
-    for thaw in $(find /sys/fs/cgroup/freezer/$CGROUP -name freezer.state 2>/dev/null); do
-        echo THAWED >"$thaw"
+    for file in $(find "/sys/fs/cgroup/freezer/$CGROUP" -name freezer.state 2>/dev/null); do
+        echo THAWED >"$file"
     done
-    for directory in "$STATE"/*/pid; do
-        [ -e "$directory" ] || continue
-        box=$(basename "$(dirname "$directory")")
-        parent=$(box_parent "$box") || continue
-        pid=$(box_pid "$box") || pid=$parent
-        kill -KILL "$pid"
-        while [ -e "/proc/$parent" ]; do sleep 0.05; done
+    readarray -t tops < <(cgroup_tops)
+    file=${tops[0]}/$CGROUP/boxes/cgroup.procs
+    while [ -n "$(cat "$file" 2>/dev/null)" ]; do
+        # shellcheck disable=SC2046 # one argument per process
+        kill -KILL $(cat "$file") 2>/dev/null || :
+        sleep 0.1
     done
+    await "the end of all containers" remove_cgroups
 }
