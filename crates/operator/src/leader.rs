@@ -135,7 +135,9 @@ impl Elector {
                     self.gauge.set(1);
                     self.until.send_replace(Some(started + RENEW_DEADLINE));
                 }
-                Ok(false) if led => bail!("lost the lease {}: another replica has taken it", self.name),
+                Ok(false) if led => {
+                    bail!("lost the lease {}: another replica has taken it, or it was deleted", self.name)
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!("cannot renew or read the lease {}: {}", self.name, story(&*error));

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-/// What every operator can be told on its command line or by its environment.
+// What every operator can be told on its command line or by its environment.
+#[expect(missing_docs, reason = "clap would show it as the description of the binary that flattens this")]
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Namespace to work in; may be given several times. Without it, the operator works in all namespaces.

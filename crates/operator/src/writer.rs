@@ -168,6 +168,10 @@ impl Writer {
         let request = Request::new("evict", pod);
         let api = self.api(pod);
         let evict = async {
+            // For a wrong uid the server tries its eviction again for ten seconds before it answers.
+            if api.get_metadata_opt(&request.name).await?.is_none_or(|there| there.uid() != pod.uid()) {
+                return Ok(Eviction::Gone);
+            }
             let params = PostParams::default();
             match api.create_subresource::<_, Status>("eviction", &request.name, &params, &body).await {
                 Ok(_) => Ok(Eviction::Evicted),

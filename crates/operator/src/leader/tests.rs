@@ -138,6 +138,16 @@ async fn a_leader_whose_lease_was_taken_ends_with_an_error() {
     assert_eq!(holder(&api).0, "intruder");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_lease_was_deleted_ends_too_because_another_may_have_made_a_new_one() {
+    let api = FakeApi::new();
+    let first = replica(&api, "first");
+    first.leader.acquired().await;
+    api.delete::<Lease>("operators", "operator");
+    let error = first.task.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("it was deleted"), "{error}");
+}
+
 #[test]
 fn without_election_this_replica_always_leads() {
     assert!(Leader::always().still());
