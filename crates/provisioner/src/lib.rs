@@ -1,1 +1,104 @@
 //! Operator: a Cassandra becomes a running ring.
+//!
+//! [`controller`] reads from top to bottom what happens to a Cassandra: observe, decide, apply, look after its health, tell
+//! its status. [`render_config`] is the part that runs in the pods.
+
+mod apply;
+mod caches;
+mod controller;
+mod delete;
+mod desired;
+mod error;
+mod health;
+mod login;
+mod memory;
+mod observe;
+mod plan;
+mod render_config;
+mod settle;
+mod status;
+
+use anyhow::Context as _;
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Kinds that must be served before work begins.
+const DEFINITIONS: &[&str] = &[
+    "cassandras.kubedb.com",
+    "cassandraversions.catalog.kubedb.com",
+    "petsets.apps.k8s.appscode.com",
+    "placementpolicies.apps.k8s.appscode.com",
+    "appbindings.appcatalog.appscode.com",
+];
+
+/// Makes and keeps Cassandra rings as their `Cassandra` objects want them.
+#[derive(Parser)]
+#[command(name = "provisioner", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    operator: Option<Run>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator; the default.
+    Run(Run),
+    /// Render the configuration of one node; runs as an init container in the pods of Cassandra.
+    RenderConfig(render_config::Node),
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    options: operator::Options,
+
+    /// Image of this program, for the init container of the pods.
+    #[arg(long, env = "PROVISIONER_IMAGE", value_name = "IMAGE")]
+    image: String,
+
+    /// Make StatefulSets of PetSets. Switch it off where KubeDB's own PetSet operator runs.
+    #[arg(long, env = "PETSET_CONTROLLER", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    petset_controller: bool,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(self) -> anyhow::Result<()> {
+        let run = match self.command {
+            Some(Command::RenderConfig(node)) => return Ok(render_config::run(&node)?),
+            Some(Command::Run(run)) => run,
+            None => self.operator.context("--image or PROVISIONER_IMAGE is needed: the image of this program")?,
+        };
+        let Run { options, image, petset_controller } = run;
+        let controllers =
+            |operator| async move { controller::run(&operator, &image, petset_controller).await };
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        runtime.block_on(operator::run("provisioner", options, DEFINITIONS, controllers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_is_the_default_and_has_a_petset_controller() {
+        let cli = Cli::try_parse_from(["provisioner", "--image", "a"]).ok().unwrap();
+        assert!(cli.command.is_none());
+        assert!(cli.operator.is_some_and(|run| run.petset_controller && run.image == "a"));
+    }
+
+    #[test]
+    fn the_petset_controller_can_be_switched_off() {
+        let cli = Cli::try_parse_from(["provisioner", "run", "--image=a", "--petset-controller=false"]).ok();
+        assert!(matches!(cli.unwrap().command, Some(Command::Run(Run { petset_controller: false, .. }))));
+    }
+
+    #[test]
+    fn a_node_is_rendered_without_an_image() {
+        let node = ["--ip=10.0.0.1", "--pod=db-0", "--rack=a", "--datacenter=dc1"];
+        let cli = Cli::try_parse_from(["provisioner", "render-config"].into_iter().chain(node)).ok();
+        assert!(matches!(cli.unwrap().command, Some(Command::RenderConfig(_))));
+    }
+}

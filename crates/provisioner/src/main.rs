@@ -1,3 +1,7 @@
-//! Operator.
+//! The provisioner: an operator, and the init container of the pods that it makes.
 
-fn main() {}
+use clap::Parser;
+
+fn main() -> anyhow::Result<()> {
+    provisioner::Cli::parse().run()
+}

@@ -1,0 +1,138 @@
+//! The end of a Cassandra: what its deletionPolicy says goes, what it does not name stays.
+//!
+//! The garbage collector removes what is owned. Here the PetSets go first: while pods are made, the claims that they need
+//! would be made again.
+
+use std::time::Duration;
+
+use api::cassandra::DeletionPolicy;
+use api::names::{self, CASSANDRA_FINALIZER};
+use api::{Cassandra, labels};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::ResourceExt;
+use kube::api::ListParams;
+use operator::json_patch::{Patch, PatchOperation};
+
+use crate::controller::Context;
+use crate::error::Error;
+use crate::plan::{Login, Plan};
+
+/// What is removed beyond what is owned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Removal {
+    claims: bool,
+    login: bool,
+}
+
+/// A deletion that DoNotTerminate should have refused is no reason to lose data.
+fn removal(policy: DeletionPolicy) -> Removal {
+    match policy {
+        DeletionPolicy::DoNotTerminate | DeletionPolicy::Halt => Removal { claims: false, login: false },
+        DeletionPolicy::Delete => Removal { claims: true, login: false },
+        DeletionPolicy::WipeOut => Removal { claims: true, login: true },
+    }
+}
+
+/// One step towards the end; called again until the finalizer is gone. Each step may be repeated, and what is gone already
+/// is no obstacle.
+pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<Duration>, Error> {
+    const AGAIN: Duration = Duration::from_secs(2);
+    let plan = Plan::of(cassandra);
+    let finalizers = cassandra.finalizers();
+    let Some(position) = finalizers.iter().position(|one| one == CASSANDRA_FINALIZER) else {
+        return Ok(None);
+    };
+    let petsets = context.caches.petsets.owned_by(cassandra);
+    for petset in petsets.iter().filter(|petset| petset.metadata.deletion_timestamp.is_none()) {
+        context.operator.writer.delete(&**petset).await?;
+    }
+    let pods = plan.pods().any(|pod| context.caches.pods.get(&plan.namespace, &pod).is_some());
+    if pods || !petsets.is_empty() {
+        return Ok(Some(AGAIN));
+    }
+    let Removal { claims, login } = removal(cassandra.spec.deletion_policy);
+    if claims {
+        delete_claims(&plan, context).await?;
+    }
+    if login {
+        delete_login(&plan, context).await?;
+    }
+    context.operator.writer.patch(cassandra, without_finalizer(position)).await?;
+    if let Some(known) = context.health.memory.forget(plan.uid()) {
+        known.checks.addresses().iter().for_each(|address| context.health.sessions.forget(address));
+    }
+    tracing::info!("gone, by deletionPolicy {:?}", cassandra.spec.deletion_policy);
+    Ok(None)
+}
+
+fn without_finalizer(position: usize) -> Vec<PatchOperation> {
+    let path = format!("/metadata/finalizers/{position}");
+    let patch = serde_json::json!([
+        { "op": "test", "path": path, "value": CASSANDRA_FINALIZER },
+        { "op": "remove", "path": path },
+    ]);
+    serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default()
+}
+
+/// By label and by name: a claim that somebody else made with our labels stays.
+async fn delete_claims(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
+    let selector: Vec<_> =
+        labels::selectors(&plan.name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let api = context.operator.api::<PersistentVolumeClaim>(Some(&plan.namespace));
+    let claims = api.list(&ListParams::default().labels(&selector.join(","))).await.map_err(|source| {
+        let what = format!("the PersistentVolumeClaims of Cassandra {}/{}", plan.namespace, plan.name);
+        Error::Read { what, source }
+    })?;
+    for claim in claims.items.iter().filter(|claim| is_claim_of(plan, &claim.name_any())) {
+        context.operator.writer.delete(claim).await?;
+    }
+    Ok(())
+}
+
+/// Claims of pods that are no more (of a rack that was larger once) count too.
+fn is_claim_of(plan: &Plan, claim: &str) -> bool {
+    let of_rack = |petset: &str| {
+        claim
+            .strip_prefix(names::DATA_VOLUME)
+            .and_then(|rest| rest.strip_prefix('-')?.strip_prefix(petset)?.strip_prefix('-'))
+            .is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+    };
+    plan.racks.iter().any(|rack| of_rack(&rack.petset))
+}
+
+/// Only a Secret that the operator has made for this Cassandra, and that no other one uses.
+async fn delete_login(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
+    let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
+    let Some(secret) = context.read::<Secret>(&plan.namespace, name).await? else { return Ok(()) };
+    if labels::cassandra_of(secret.labels()) != Some(&plan.name) || is_used_elsewhere(plan, name, context) {
+        return Ok(());
+    }
+    Ok(context.operator.writer.delete(&secret).await?)
+}
+
+fn is_used_elsewhere(plan: &Plan, secret: &str, context: &Context) -> bool {
+    context.caches.cassandras.all().iter().any(|other| {
+        let other = Plan::of(other);
+        let here = other.namespace == plan.namespace && other.name != plan.name;
+        here && matches!(&other.login, Login::Secret { name, .. } if name == secret)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_claims_of_the_own_pods_count() {
+        let cassandra: Cassandra = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "db", "namespace": "ns" },
+            "spec": { "version": "1", "topology": { "rack": [{ "name": "a", "replicas": 2 }] } },
+        }))
+        .unwrap();
+        let plan = Plan::of(&cassandra);
+        let ours = |claim: &str| is_claim_of(&plan, claim);
+        assert!(ours("data-db-rack-a-0") && ours("data-db-rack-a-12"));
+        assert!(!ours("data-db-rack-a-b-0") && !ours("data-db-rack-a-") && !ours("backup-db-rack-a-0"));
+        assert!(!ours("data-db-0") && !ours("data-db2-rack-a-0"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The settings that are the same for every node. The rest is added in the pod, see [`crate::render_config`].
+
+use std::collections::BTreeMap;
+
+use api::names;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Map, Value, json};
+
+use crate::desired::petset::DATA_PATH;
+use crate::plan::{Login, Plan};
+
+/// Key of the operator's own settings.
+pub const OPERATOR_KEY: &str = "operator.yaml";
+/// Key of the user's inline settings.
+pub const INLINE_KEY: &str = "inline.yaml";
+
+pub(super) fn secret(plan: &Plan) -> Secret {
+    let mut data = BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
+    let configuration = plan.cassandra.spec.configuration.as_ref();
+    if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
+        data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
+    }
+    Secret {
+        metadata: plan.meta(names::config_secret(&plan.name)),
+        type_: Some("Opaque".to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// JSON is YAML, and text in double quotes is text to every version of YAML.
+fn yaml(settings: &Map<String, Value>) -> String {
+    settings.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+}
+
+fn settings(plan: &Plan) -> Map<String, Value> {
+    let [authenticator, authorizer] = match plan.login {
+        Login::Open => ["AllowAllAuthenticator", "AllowAllAuthorizer"],
+        Login::Secret { .. } => ["PasswordAuthenticator", "CassandraAuthorizer"],
+    };
+    let settings = json!({
+        "cluster_name": plan.name,
+        "seed_provider": [{
+            "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
+            "parameters": [{ "seeds": plan.seeds().join(",") }],
+        }],
+        "endpoint_snitch": "GossipingPropertyFileSnitch",
+        "authenticator": authenticator,
+        "authorizer": authorizer,
+        "role_manager": "CassandraRoleManager",
+        "data_file_directories": [format!("{DATA_PATH}/data")],
+        "commitlog_directory": format!("{DATA_PATH}/commitlog"),
+        "saved_caches_directory": format!("{DATA_PATH}/saved_caches"),
+        "hints_directory": format!("{DATA_PATH}/hints"),
+        "cdc_raw_directory": format!("{DATA_PATH}/cdc_raw"),
+        "rpc_address": "0.0.0.0",
+        "start_native_transport": true,
+        "native_transport_port": names::CQL_PORT,
+        "storage_port": names::INTERNODE_PORT,
+        "ssl_storage_port": names::INTERNODE_SSL_PORT,
+    });
+    match settings {
+        Value::Object(settings) => settings,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,52 @@
+//! The objects that a Cassandra needs, built from its spec and its version, and from nothing else.
+
+mod account;
+mod auth;
+mod binding;
+mod config;
+mod disruption;
+mod petset;
+mod pod;
+mod resources;
+mod services;
+
+use api::{AppBinding, CassandraVersion, PetSet};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+pub use auth::{Malformed, credentials, secret as auth_secret};
+pub use config::{INLINE_KEY, OPERATOR_KEY};
+pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
+
+use crate::plan::Plan;
+
+/// All objects but the auth Secret, which is made once and never again.
+pub struct Objects {
+    /// What the pods run as.
+    pub account: ServiceAccount,
+    /// The operator's and the user's inline settings.
+    pub config: Secret,
+    /// The Service for clients and one per PetSet for the nodes.
+    pub services: Vec<Service>,
+    /// One node may be away at a time; a single node needs none.
+    pub disruption: Option<PodDisruptionBudget>,
+    /// One per rack.
+    pub petsets: Vec<PetSet>,
+    /// How applications find the database.
+    pub binding: AppBinding,
+}
+
+/// Builds them. `image` is the provisioner's own.
+pub fn objects(plan: &Plan, version: &CassandraVersion, image: &str) -> Objects {
+    Objects {
+        account: account::account(plan),
+        config: config::secret(plan),
+        services: services::all(plan),
+        disruption: disruption::budget(plan),
+        petsets: plan.racks.iter().map(|rack| petset::petset(plan, rack, version, image)).collect(),
+        binding: binding::binding(plan),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The pods of a rack: what the operator needs, and over it what the user wants.
+
+use api::{CassandraVersion, names, pod_template};
+use k8s_openapi::DeepMerge;
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec,
+    Probe, SeccompProfile, SecurityContext, TCPSocketAction, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
+use super::resources;
+use super::services::PORTS;
+use crate::plan::{DATACENTER, Plan, Rack};
+
+/// Environment variable that Cassandra's launch script appends to the options of the JVM.
+const JVM_OPTIONS: &str = "JVM_EXTRA_OPTS";
+/// A node that streams its share of a large ring is long in starting.
+const LONGEST_START_SECONDS: i32 = 24 * 3600;
+
+pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
+    let mut user = rack.template.and_then(|template| template.spec.clone()).unwrap_or_default();
+    let position = user.containers.iter().position(|container| container.name == names::CONTAINER);
+    let node = node(plan, version, position.map(|position| user.containers.remove(position)));
+    let init = std::mem::take(&mut user.init_containers);
+    let own = [copy_config(version, &node), render_config(plan, rack, version, image, &node)];
+
+    let run_as_user = version.spec.security_context.run_as_user;
+    let mut pod = PodSpec {
+        containers: vec![node],
+        service_account_name: Some(plan.name.clone()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(300),
+        security_context: Some(PodSecurityContext {
+            fs_group: Some(run_as_user),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            run_as_non_root: Some(true),
+            run_as_user: Some(run_as_user),
+            seccomp_profile: Some(runtime_default()),
+            ..PodSecurityContext::default()
+        }),
+        ..PodSpec::default()
+    };
+    pod.merge_from(of_user(user));
+    pod.init_containers = Some(init.into_iter().chain(own).collect());
+    pod
+}
+
+/// What is left of the user's template when its containers of special meaning are taken out.
+fn of_user(user: pod_template::PodSpec) -> PodSpec {
+    fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+        Some(list).filter(|list| !list.is_empty())
+    }
+    PodSpec {
+        containers: user.containers,
+        volumes: some(user.volumes),
+        node_selector: Some(user.node_selector).filter(|labels| !labels.is_empty()),
+        tolerations: some(user.tolerations),
+        image_pull_secrets: some(user.image_pull_secrets),
+        security_context: user.security_context,
+        priority_class_name: user.priority_class_name,
+        runtime_class_name: user.runtime_class_name,
+        scheduler_name: user.scheduler_name,
+        service_account_name: user.service_account_name,
+        termination_grace_period_seconds: user.termination_grace_period_seconds,
+        host_aliases: some(user.host_aliases),
+        dns_policy: user.dns_policy,
+        dns_config: user.dns_config,
+        ..PodSpec::default()
+    }
+}
+
+fn node(plan: &Plan, version: &CassandraVersion, user: Option<Container>) -> Container {
+    let user = user.unwrap_or_default();
+    let resources = resources::resources(user.resources.as_ref());
+    let port = |(name, port): (&str, u16)| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(port),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    let heap = resources::heap(&resources).map(|(name, size)| variable(name, size));
+    let options = format!("-Dcassandra.system_auth.default_rf={}", plan.nodes().min(3));
+    let mut env = Vec::from(heap);
+    env.push(variable(JVM_OPTIONS, options));
+    let own = Container {
+        name: names::CONTAINER.to_owned(),
+        env: Some(env),
+        ports: Some(PORTS.map(port).into()),
+        security_context: Some(restricted(version)),
+        startup_probe: Some(probe(names::CQL_PORT, 2, LONGEST_START_SECONDS / 2)),
+        readiness_probe: Some(probe(names::CQL_PORT, 5, 2)),
+        // The port between nodes: a node that is too busy for clients must not be restarted for it.
+        liveness_probe: Some(probe(names::INTERNODE_PORT, 20, 6)),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(vec![
+            mount("config", CONFIG_PATH),
+            mount(names::DATA_VOLUME, DATA_PATH),
+            mount("logs", "/var/log/cassandra"),
+            mount("tmp", "/tmp"),
+        ]),
+        ..Container::default()
+    };
+    let mut node = laid_over(own, user);
+    node.image = Some(version.spec.db.image.clone());
+    node.image_pull_policy.get_or_insert_with(|| "IfNotPresent".to_owned());
+    node.command = Some(vec!["cassandra".to_owned(), "-f".to_owned()]);
+    node.args = None;
+    node.resources = Some(resources);
+    node
+}
+
+/// Merges lists by their keys. What is one thing in several fields (a probe, the source of a variable) is replaced whole.
+fn laid_over(mut own: Container, mut user: Container) -> Container {
+    for variable in user.env.iter_mut().flatten() {
+        let Some(mine) = own.env.as_mut().and_then(|own| take(own, |it| it.name == variable.name)) else {
+            continue;
+        };
+        if let (JVM_OPTIONS, Some(mine), Some(value)) =
+            (variable.name.as_str(), mine.value, variable.value.as_mut())
+        {
+            *value = format!("{mine} {value}");
+        }
+    }
+    for (own, user) in [
+        (&mut own.startup_probe, &user.startup_probe),
+        (&mut own.readiness_probe, &user.readiness_probe),
+        (&mut own.liveness_probe, &user.liveness_probe),
+    ] {
+        if user.is_some() {
+            *own = None;
+        }
+    }
+    own.merge_from(user);
+    own.name = names::CONTAINER.to_owned();
+    own
+}
+
+fn take<T>(list: &mut Vec<T>, which: impl Fn(&T) -> bool) -> Option<T> {
+    list.iter().position(which).map(|position| list.remove(position))
+}
+
+/// Copies the image's own configuration, so that each version starts from its own defaults.
+fn copy_config(version: &CassandraVersion, node: &Container) -> Container {
+    let command = ["sh", "-c", "cp -R /etc/cassandra/. /config/"];
+    Container {
+        name: names::INIT_CONTAINER.to_owned(),
+        image: node.image.clone(),
+        image_pull_policy: node.image_pull_policy.clone(),
+        command: Some(command.map(str::to_owned).into()),
+        resources: node.resources.clone(),
+        security_context: Some(restricted(version)),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(vec![mount("config", "/config")]),
+        ..Container::default()
+    }
+}
+
+/// Lays the user's and the operator's settings over it, see [`crate::render_config`].
+fn render_config(
+    plan: &Plan,
+    rack: &Rack,
+    version: &CassandraVersion,
+    image: &str,
+    node: &Container,
+) -> Container {
+    let custom = plan.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
+    let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
+    let mut mounts = vec![
+        mount("config", CONFIG_PATH),
+        read_only(mount(names::DATA_VOLUME, DATA_PATH)),
+        read_only(mount("operator-config", OPERATOR_CONFIG_PATH)),
+    ];
+    mounts.extend(custom.then(|| read_only(mount("custom-config", CUSTOM_CONFIG_PATH))));
+    Container {
+        name: names::RENDER_CONTAINER.to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        args: Some(vec!["render-config".to_owned()]),
+        env: Some(vec![
+            field("POD_IP", "status.podIP"),
+            field("POD_NAME", "metadata.name"),
+            variable("RACK", rack.name.to_owned()),
+            variable("DC", DATACENTER.to_owned()),
+        ]),
+        resources: node.resources.clone(),
+        security_context: Some(restricted(version)),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+fn variable(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+}
+
+fn field(name: &str, path: &str) -> EnvVar {
+    let field_ref = Some(ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() });
+    let value_from = Some(EnvVarSource { field_ref, ..EnvVarSource::default() });
+    EnvVar { name: name.to_owned(), value: None, value_from }
+}
+
+fn mount(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: volume.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+}
+
+fn probe(port: u16, period: i32, failures: i32) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction { port: IntOrString::Int(i32::from(port)), host: None }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// What the Pod Security Standard "restricted" asks for, and a root file system that cannot be written.
+fn restricted(version: &CassandraVersion) -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        run_as_user: Some(version.spec.security_context.run_as_user),
+        seccomp_profile: Some(runtime_default()),
+        ..SecurityContext::default()
+    }
+}
+
+fn runtime_default() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+}

@@ -1,0 +1,64 @@
+//! Why a reconcile did not come to its end.
+
+use operator::{Failure, Retry, WriteError};
+use thiserror::Error;
+
+/// Why a reconcile did not come to its end. What only the user can mend is no error but a [`Refusal`].
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Something could not be changed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Something could not be read.
+    #[error("cannot read {what}")]
+    Read {
+        /// Kind, namespace and name.
+        what: String,
+        /// What the API server said.
+        source: kube::Error,
+    },
+    /// The Cassandra in the cache is older than what the API server has.
+    #[error("the picture of Cassandra {0} is outdated")]
+    Outdated(String),
+    /// An object of this name belongs to somebody else.
+    #[error("{what} exists and does not belong to this Cassandra; delete or rename it")]
+    Foreign {
+        /// Kind, namespace and name.
+        what: String,
+    },
+}
+
+impl Failure for Error {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Write(error) => error.reason(),
+            Self::Read { .. } => "ReadFailed",
+            Self::Outdated(_) => "Outdated",
+            Self::Foreign { .. } => "NameTaken",
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Write(error) => error.retry(),
+            Self::Outdated(_) => Retry::Soon,
+            Self::Read { .. } | Self::Foreign { .. } => Retry::Backoff,
+        }
+    }
+}
+
+/// Why a ring cannot be made as the spec is: it ends in the status, and a change by the user mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// CamelCase word for machines.
+    pub reason: &'static str,
+    /// What is wrong with which field or object, and what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A reason and its story.
+    pub fn new(reason: &'static str, message: String) -> Self {
+        Self { reason, message }
+    }
+}

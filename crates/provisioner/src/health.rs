@@ -1,0 +1,239 @@
+//! Measured health: every node is asked over CQL.
+//!
+//! Questions run beside the reconciles, so that a ring that does not answer never holds up another one, or the answer to a
+//! halt. A reconcile takes what the last check said and starts the next one when it is due.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use api::Cassandra;
+use cassandra::ring::{self, Problem};
+use cassandra::{Credentials, Error, Node, Sessions, View};
+use futures::future::join_all;
+use kube::runtime::reflector::ObjectRef;
+use operator::Queue;
+
+use crate::memory::Memory;
+use crate::observe::PodSeen;
+
+/// Whether something is so, or why not.
+pub type Check = Result<(), String>;
+
+/// What one round of questions said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// A node answers.
+    pub accepting: Check,
+    /// All nodes answer and agree, and a write can be read back.
+    pub ready: Check,
+}
+
+/// A report, and for how long it has been like that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the last round said.
+    pub report: Report,
+    /// Rounds in a row in which no node answered.
+    pub silent: u32,
+    /// Rounds in a row that ended other than ready.
+    pub failed: u32,
+}
+
+impl Verdict {
+    /// What is known without asking.
+    pub fn known(why: &str) -> Self {
+        let no = || Err(why.to_owned());
+        Self { report: Report { accepting: no(), ready: no() }, silent: u32::MAX, failed: u32::MAX }
+    }
+}
+
+/// The rounds so far.
+#[derive(Default)]
+pub struct Checks {
+    verdict: Option<Verdict>,
+    started: Option<Instant>,
+    running: bool,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Checks {
+    /// The nodes of the last round.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// Whom to ask, and how.
+pub struct Target {
+    /// Uid of the Cassandra.
+    pub uid: String,
+    /// The Cassandra, to wake its controller when there is news.
+    pub cassandra: ObjectRef<Cassandra>,
+    /// All pods that the ring should have.
+    pub pods: Vec<PodSeen>,
+    /// Login; none where anybody may do anything.
+    pub credentials: Option<Credentials>,
+    /// How long a round may take.
+    pub timeout: Duration,
+    /// Whether to write a row.
+    pub write: bool,
+}
+
+/// Starts rounds of questions and remembers what they said.
+#[derive(Clone)]
+pub struct Health {
+    /// One session per node, shared with whoever else talks to it.
+    pub sessions: Sessions,
+    /// Where the reports are kept.
+    pub memory: Memory,
+    /// Whom to wake.
+    pub queue: Queue<Cassandra>,
+}
+
+impl Health {
+    /// What the last round said. Starts another one if `every` has passed since the last one began.
+    pub fn look(&self, target: Target, every: Duration) -> Option<Verdict> {
+        let (verdict, due, gone) = self.memory.of(&target.uid, |known| {
+            let checks = &mut known.checks;
+            let due = !checks.running && checks.started.is_none_or(|started| started.elapsed() >= every);
+            let addresses: Vec<_> = target.pods.iter().filter_map(|pod| pod.address).collect();
+            let gone: Vec<_> = checks.addresses.iter().copied().filter(|old| !addresses.contains(old)).collect();
+            checks.addresses = addresses;
+            if due {
+                (checks.started, checks.running) = (Some(Instant::now()), true);
+            }
+            (checks.verdict.clone(), due, gone)
+        });
+        gone.iter().for_each(|address| self.sessions.forget(address));
+        if due {
+            let health = self.clone();
+            tokio::spawn(async move { health.round(target).await });
+        }
+        verdict
+    }
+
+    async fn round(&self, target: Target) {
+        let round = Round::run(&self.sessions, &target).await;
+        let news = self.memory.still(&target.uid, |known| {
+            if round.refused {
+                known.login = None;
+            }
+            if round.unwritable {
+                known.settled = false;
+            }
+            let checks = &mut known.checks;
+            checks.running = false;
+            let before = checks.verdict.take();
+            let (silent, failed) = before.as_ref().map_or((0, 0), |before| (before.silent, before.failed));
+            let count = |check: &Check, before: u32| if check.is_ok() { 0 } else { before.saturating_add(1) };
+            let verdict = Verdict {
+                silent: count(&round.report.accepting, silent),
+                failed: count(&round.report.ready, failed),
+                report: round.report,
+            };
+            let news = before.as_ref() != Some(&verdict);
+            checks.verdict = Some(verdict);
+            news
+        });
+        if news == Some(true) {
+            self.queue.trigger(target.cassandra);
+        }
+    }
+}
+
+struct Round {
+    report: Report,
+    /// A node refused the login.
+    refused: bool,
+    /// The operator's own keyspace cannot be written.
+    unwritable: bool,
+}
+
+impl Round {
+    async fn run(sessions: &Sessions, target: &Target) -> Self {
+        let answers = join_all(target.pods.iter().map(|pod| ask(sessions, target, pod))).await;
+        let refused = answers.iter().any(|answer| matches!(answer, Err(Silent::Error(Error::Unauthorized { .. }))));
+        let (mut nodes, mut views, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+        for (pod, answer) in target.pods.iter().zip(answers) {
+            match answer {
+                Ok((node, view)) => {
+                    nodes.push(node);
+                    views.push(view);
+                }
+                Err(reason) => silent.push(format!("pod {}: {}", pod.name, reason.story())),
+            }
+        }
+        let accepting = if nodes.is_empty() { Err(listed(&silent)) } else { Ok(()) };
+        let mut problems = silent;
+        if problems.is_empty() {
+            problems = ring_problems(target.pods.len(), &views);
+        }
+        let mut unwritable = false;
+        if let (true, Some(node)) = (target.write && problems.is_empty(), nodes.first()) {
+            match tokio::time::timeout(target.timeout, node.write_and_read()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    unwritable = matches!(error, Error::Refused { .. });
+                    problems.push(error.to_string());
+                }
+                Err(_) => problems.push(format!("no write and read within {:?}", target.timeout)),
+            }
+        }
+        let ready = if problems.is_empty() { Ok(()) } else { Err(listed(&problems)) };
+        Self { report: Report { accepting, ready }, refused, unwritable }
+    }
+}
+
+/// Why a node said nothing.
+enum Silent {
+    NoAddress,
+    TooSlow(Duration),
+    Error(Error),
+}
+
+impl Silent {
+    fn story(&self) -> String {
+        match self {
+            Self::NoAddress => "it has no address yet".to_owned(),
+            Self::TooSlow(timeout) => format!("no answer within {timeout:?}"),
+            Self::Error(error) => error.to_string(),
+        }
+    }
+}
+
+async fn ask(
+    sessions: &Sessions,
+    target: &Target,
+    pod: &PodSeen,
+) -> Result<(std::sync::Arc<Node>, View), Silent> {
+    let address = pod.address.ok_or(Silent::NoAddress)?;
+    let question = async {
+        let node = sessions.node(address, target.credentials.as_ref(), target.timeout).await?;
+        let view = node.view().await?;
+        Ok((node, view))
+    };
+    match tokio::time::timeout(target.timeout, question).await {
+        Ok(answer) => answer.map_err(Silent::Error),
+        Err(_) => Err(Silent::TooSlow(target.timeout)),
+    }
+}
+
+/// A node that streams (a repair, a rebuild) serves all the same.
+fn ring_problems(expected: usize, views: &[View]) -> Vec<String> {
+    let problems = ring::problems(expected, views);
+    problems
+        .iter()
+        .filter(|problem| !matches!(problem, Problem::Streaming { .. }))
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// The first problems, and how many more there are.
+fn listed(problems: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if problems.len() > SHOWN {
+        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+    }
+    text
+}

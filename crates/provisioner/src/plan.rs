@@ -1,0 +1,217 @@
+//! What follows from the spec of a Cassandra alone: its racks, pods and seeds, and where its login is kept.
+
+use api::cassandra::StorageType;
+use api::labels::{self, Labels};
+use api::pod_template::PodTemplate;
+use api::{Cassandra, names};
+use cassandra::Replication;
+use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::{Resource, ResourceExt};
+
+/// The one datacenter of every ring.
+pub const DATACENTER: &str = "dc1";
+
+/// Rack of a Cassandra without topology.
+const STANDALONE: &str = "standalone";
+
+/// Seeds that a ring has at least, if it has so many nodes.
+const SEEDS: i32 = 3;
+
+/// A Cassandra, read once for all that is built for it.
+pub struct Plan<'a> {
+    /// The object itself.
+    pub cassandra: &'a Cassandra,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its racks; a standalone node is one too.
+    pub racks: Vec<Rack<'a>>,
+    /// How to log in.
+    pub login: Login,
+}
+
+/// One PetSet to be.
+pub struct Rack<'a> {
+    /// The rack as Cassandra knows it.
+    pub name: &'a str,
+    /// Its PetSet.
+    pub petset: String,
+    /// Its nodes.
+    pub replicas: i32,
+    /// Claim of each node; without one its data lives in the pod.
+    pub storage: Option<&'a PersistentVolumeClaimSpec>,
+    /// What the user says about its pods.
+    pub template: Option<&'a PodTemplate>,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// Anybody may do anything.
+    Open,
+    /// With the name and password of a Secret.
+    Secret {
+        /// Name of the Secret.
+        name: String,
+        /// The user makes it; the operator never does.
+        external: bool,
+    },
+}
+
+impl<'a> Plan<'a> {
+    /// Reads a Cassandra.
+    pub fn of(cassandra: &'a Cassandra) -> Self {
+        let (spec, name) = (&cassandra.spec, cassandra.name_any());
+        let racks = match &spec.topology {
+            Some(topology) => {
+                let rack = |rack: &'a api::cassandra::Rack| Rack {
+                    name: &rack.name,
+                    petset: names::petset(&name, Some(&rack.name)),
+                    replicas: rack.replicas,
+                    storage: durable(rack.storage_type, rack.storage.as_ref()),
+                    template: rack.pod_template.as_ref(),
+                };
+                topology.rack.iter().map(rack).collect()
+            }
+            None => vec![Rack {
+                name: STANDALONE,
+                petset: names::petset(&name, None),
+                replicas: 1,
+                storage: durable(spec.storage_type.unwrap_or_default(), spec.storage.as_ref()),
+                template: spec.pod_template.as_ref(),
+            }],
+        };
+        let login = match &spec.auth_secret {
+            _ if spec.disable_security => Login::Open,
+            Some(secret) => Login::Secret { name: secret.name.clone(), external: secret.externally_managed },
+            None => Login::Secret { name: names::auth_secret(&name), external: false },
+        };
+        Self { cassandra, namespace: cassandra.namespace().unwrap_or_default(), name, racks, login }
+    }
+
+    /// Uid of the Cassandra.
+    pub fn uid(&self) -> &str {
+        self.cassandra.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Number of nodes.
+    pub fn nodes(&self) -> i32 {
+        self.racks.iter().map(|rack| rack.replicas).sum()
+    }
+
+    /// Names of all pods, rack by rack.
+    pub fn pods(&self) -> impl Iterator<Item = String> {
+        self.racks.iter().flat_map(|rack| (0..rack.replicas).map(|n| names::pod(&rack.petset, n)))
+    }
+
+    /// Host names of the nodes that a starting node asks for the ring: some of every rack, so that any one rack may be
+    /// gone, and at least three in all. Computed from the spec, never from who is up.
+    pub fn seeds(&self) -> Vec<String> {
+        let racks = i32::try_from(self.racks.len()).unwrap_or(i32::MAX).max(1);
+        let per_rack = ((SEEDS + racks - 1) / racks).max(1);
+        let host = |rack: &Rack, n| {
+            let service = names::governing_service(&rack.petset);
+            format!("{}.{service}.{}.svc", names::pod(&rack.petset, n), self.namespace)
+        };
+        let of_rack = |rack: &Rack| (0..per_rack.min(rack.replicas)).map(|n| host(rack, n)).collect::<Vec<_>>();
+        self.racks.iter().flat_map(of_rack).collect()
+    }
+
+    /// Copies of logins and permissions: three, or as many as there are nodes.
+    pub fn system_auth(&self) -> Replication {
+        copies(self.nodes().min(3))
+    }
+
+    /// A copy on every node.
+    pub fn everywhere(&self) -> Replication {
+        copies(self.nodes())
+    }
+
+    /// Labels of every object that belongs to this Cassandra.
+    pub fn labels(&self) -> Labels {
+        labels::object_labels(&self.name, self.cassandra.labels())
+    }
+
+    /// Metadata of an object that is to go with this Cassandra.
+    pub fn meta(&self, name: String) -> ObjectMeta {
+        ObjectMeta {
+            owner_references: self.owner().map(|owner| vec![owner]),
+            ..self.meta_to_keep(name)
+        }
+    }
+
+    /// Metadata of an object that outlives this Cassandra unless it is deleted by name.
+    pub fn meta_to_keep(&self, name: String) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(self.labels()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn owner(&self) -> Option<OwnerReference> {
+        self.cassandra.controller_owner_ref(&())
+    }
+}
+
+fn durable(type_: StorageType, claim: Option<&PersistentVolumeClaimSpec>) -> Option<&PersistentVolumeClaimSpec> {
+    claim.filter(|_| type_ == StorageType::Durable)
+}
+
+fn copies(nodes: i32) -> Replication {
+    let copies = u32::try_from(nodes).unwrap_or(1);
+    Replication([(DATACENTER.to_owned(), copies)].into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn cassandra(racks: &[i32]) -> Cassandra {
+        let rack = |(n, replicas): (usize, &i32)| {
+            serde_json::json!({ "name": format!("r{n}"), "replicas": replicas, "storageType": "Ephemeral" })
+        };
+        let racks: Vec<_> = racks.iter().enumerate().map(rack).collect();
+        let topology = if racks.is_empty() { serde_json::Value::Null } else { serde_json::json!({ "rack": racks }) };
+        serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "db", "namespace": "ns" },
+            "spec": { "version": "4.1.10", "topology": topology },
+        }))
+        .unwrap()
+    }
+
+    #[rstest]
+    #[case::standalone(&[], &["db-0.db-pods.ns.svc"])]
+    #[case::one_rack(&[5], &[
+        "db-rack-r0-0.db-rack-r0-pods.ns.svc", "db-rack-r0-1.db-rack-r0-pods.ns.svc", "db-rack-r0-2.db-rack-r0-pods.ns.svc"
+    ])]
+    #[case::two_racks_one_small(&[3, 1], &[
+        "db-rack-r0-0.db-rack-r0-pods.ns.svc", "db-rack-r0-1.db-rack-r0-pods.ns.svc", "db-rack-r1-0.db-rack-r1-pods.ns.svc"
+    ])]
+    #[case::three_racks(&[2, 2, 2], &[
+        "db-rack-r0-0.db-rack-r0-pods.ns.svc", "db-rack-r1-0.db-rack-r1-pods.ns.svc", "db-rack-r2-0.db-rack-r2-pods.ns.svc"
+    ])]
+    fn seeds_are_the_first_pods_of_every_rack(#[case] racks: &[i32], #[case] seeds: &[&str]) {
+        assert_eq!(Plan::of(&cassandra(racks)).seeds(), seeds);
+    }
+
+    #[rstest]
+    #[case(&[], 1)]
+    #[case(&[2], 2)]
+    #[case(&[1, 1, 1], 3)]
+    #[case(&[3, 3, 3], 3)]
+    fn logins_have_three_copies_if_there_are_three_nodes(#[case] racks: &[i32], #[case] copies: u32) {
+        assert_eq!(Plan::of(&cassandra(racks)).system_auth().0, [("dc1".to_owned(), copies)].into());
+    }
+
+    #[test]
+    fn pods_are_listed_rack_by_rack() {
+        let pods: Vec<_> = Plan::of(&cassandra(&[1, 2])).pods().collect();
+        assert_eq!(pods, ["db-rack-r0-0", "db-rack-r1-0", "db-rack-r1-1"]);
+    }
+}

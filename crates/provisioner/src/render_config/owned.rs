@@ -1,0 +1,49 @@
+//! The settings that are the operator's alone, because it builds on them.
+
+use serde_yaml::{Mapping, Value};
+
+use super::Node;
+
+/// Refused in the user's configuration, with a word on what to do instead.
+const OWNED: [(&str, &str); 23] = [
+    ("cluster_name", "it is the name of the Cassandra object"),
+    ("seed_provider", "seeds follow from spec.topology"),
+    ("listen_address", "it is the address of the pod"),
+    ("listen_interface", "the node listens on the address of the pod"),
+    ("broadcast_address", "it is the address of the pod"),
+    ("broadcast_rpc_address", "it is the address of the pod"),
+    ("rpc_address", "the node listens on all addresses of the pod"),
+    ("rpc_interface", "the node listens on all addresses of the pod"),
+    ("endpoint_snitch", "racks follow from spec.topology"),
+    ("authenticator", "set spec.disableSecurity to choose"),
+    ("authorizer", "set spec.disableSecurity to choose"),
+    ("role_manager", "set spec.disableSecurity to choose"),
+    ("data_file_directories", "data lives on the volume of the pod"),
+    ("local_system_data_file_directory", "data lives on the volume of the pod"),
+    ("commitlog_directory", "data lives on the volume of the pod"),
+    ("saved_caches_directory", "data lives on the volume of the pod"),
+    ("hints_directory", "data lives on the volume of the pod"),
+    ("cdc_raw_directory", "data lives on the volume of the pod"),
+    ("start_native_transport", "clients and health checks need it"),
+    ("native_transport_port", "Services and probes expect the default"),
+    ("storage_port", "Services and probes expect the default"),
+    ("ssl_storage_port", "Services and probes expect the default"),
+    ("initial_token", "one value cannot serve several nodes"),
+];
+
+/// Refuses a user's setting that the operator makes itself.
+pub(super) fn check(user: &Mapping) -> Result<(), String> {
+    match OWNED.iter().find(|(key, _)| user.contains_key(key)) {
+        Some((key, why)) => Err(format!("{key} is set by the operator ({why}); remove it")),
+        None => Ok(()),
+    }
+}
+
+/// The settings that differ from node to node.
+pub(super) fn of_node(node: &Node) -> Mapping {
+    let ip = || Value::from(node.ip.to_string());
+    [("listen_address", ip()), ("broadcast_rpc_address", ip())]
+        .into_iter()
+        .map(|(key, value)| (Value::from(key), value))
+        .collect()
+}

@@ -1,0 +1,138 @@
+use rstest::rstest;
+
+use super::*;
+
+const BASE: &str = "cluster_name: 'Test Cluster'
+num_tokens: 16
+read_request_timeout: 5000ms
+authenticator: AllowAllAuthenticator
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters:
+      - seeds: \"127.0.0.1:7000\"
+";
+
+const OPERATOR: &str = r#"cluster_name: "db"
+authenticator: "PasswordAuthenticator"
+seed_provider: [{"class_name":"org.apache.cassandra.locator.SimpleSeedProvider","parameters":[{"seeds":"db-rack-a-0.db-rack-a-pods.ns.svc,db-rack-b-0.db-rack-b-pods.ns.svc"}]}]
+"#;
+
+fn node() -> Node {
+    Node {
+        ip: "10.0.0.7".parse().unwrap(),
+        pod: "db-rack-a-0".to_owned(),
+        rack: "a".to_owned(),
+        datacenter: "dc1".to_owned(),
+    }
+}
+
+fn render(user: Option<&str>, inline: Option<&str>) -> Result<Rendered, Error> {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    let sources =
+        Sources { base: BASE.to_owned(), user: text(user), inline: text(inline), operator: OPERATOR.to_owned() };
+    sources.render(&node())
+}
+
+#[test]
+fn the_operator_wins_over_inline_over_secret_over_image() {
+    let rendered = render(
+        Some("num_tokens: 8\nconcurrent_reads: 10\nread_request_timeout_in_ms: 9000\n"),
+        Some("num_tokens: 4\n"),
+    );
+    insta::assert_snapshot!(rendered.unwrap().cassandra_yaml, @r"
+    num_tokens: 4
+    ");
+}
+
+#[test]
+fn a_seed_knows_itself_by_its_address() {
+    let rendered = render(None, None).unwrap();
+    assert_eq!(rendered.seeds, ["db-rack-b-0.db-rack-b-pods.ns.svc"]);
+    assert!(rendered.cassandra_yaml.contains("seeds: 10.0.0.7,db-rack-b-0.db-rack-b-pods.ns.svc"));
+}
+
+#[test]
+fn a_node_that_is_no_seed_asks_all_seeds() {
+    let sources =
+        Sources { base: BASE.to_owned(), user: None, inline: None, operator: OPERATOR.to_owned() };
+    let rendered = sources.render(&Node { pod: "db-rack-a-01".to_owned(), ..node() }).unwrap();
+    assert_eq!(rendered.seeds.len(), 2);
+    assert!(!rendered.cassandra_yaml.contains("seeds: 10.0.0.7"));
+}
+
+#[rstest]
+#[case::owned("cluster_name: mine", "cluster_name is set by the operator (it is the name of the Cassandra object)")]
+#[case::owned_nested("seed_provider: []", "seed_provider is set by the operator")]
+#[case::no_yaml("num_tokens: [1", "it is no valid YAML")]
+#[case::duplicate("num_tokens: 1\nnum_tokens: 2", "duplicate")]
+#[case::both_spellings(
+    "read_request_timeout: 1s\nread_request_timeout_in_ms: 2",
+    "read_request_timeout and read_request_timeout_in_ms are two names of one setting"
+)]
+#[case::no_mapping("just text", "it must be a list of `setting: value`")]
+#[case::list("- a\n- b", "it must be a list of `setting: value`")]
+#[case::number_as_key("1: x", "is no name of a setting")]
+fn what_the_user_must_not_say_is_named(#[case] user: &str, #[case] problem: &str) {
+    for (secret, inline, origin) in
+        [(Some(user), None, "spec.configuration.secretName"), (None, Some(user), "spec.configuration.inline")]
+    {
+        let error = render(secret, inline).err().expect("it is refused").to_string();
+        assert!(error.starts_with(origin), "{error}");
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[rstest]
+#[case("")]
+#[case("# nothing yet\n")]
+fn a_user_may_say_nothing(#[case] user: &str) {
+    let nothing = render(None, None).unwrap().cassandra_yaml;
+    assert_eq!(render(Some(user), Some(user)).unwrap().cassandra_yaml, nothing);
+}
+
+/// What Cassandra's YAML 1.1 reads in another way than this program must come out as text that it reads as before.
+#[rstest]
+#[case("on", &["on", "'on'", "\"on\""])]
+#[case("yes", &["yes", "'yes'", "\"yes\""])]
+#[case("off", &["off", "'off'", "\"off\""])]
+#[case("0777", &["0777", "'0777'", "\"0777\""])]
+#[case("10:30", &["10:30", "'10:30'", "\"10:30\""])]
+#[case("1_000", &["1_000", "'1_000'", "\"1_000\""])]
+#[case("10s", &["10s"])]
+#[case("64KiB", &["64KiB"])]
+#[case("true", &["true"])]
+#[case("null", &["null"])]
+#[case("-1", &["-1"])]
+#[case("8.0", &["8.0"])]
+#[case("0.10", &["0.1", "0.10"])]
+#[case("'true'", &["'true'", "\"true\""])]
+#[case("'12'", &["'12'", "\"12\""])]
+#[case("\"a: b # c\"", &["'a: b # c'", "\"a: b # c\""])]
+fn a_value_survives_the_round_trip(#[case] value: &str, #[case] same: &[&str]) {
+    let printed = yaml::print(&yaml::parse(&format!("setting: {value}\n")).unwrap()).unwrap();
+    let printed = printed.trim_end().strip_prefix("setting: ").unwrap();
+    assert!(same.contains(&printed), "{value} became {printed}");
+}
+
+#[test]
+fn nested_values_survive_the_round_trip() {
+    let text = "options:\n  enabled: on\n  ciphers: [A, B]\n  parameters:\n  - key: '1'\n    other: |\n      two\n      lines\n";
+    let once = yaml::parse(text).unwrap();
+    let twice = yaml::parse(&yaml::print(&once).unwrap()).unwrap();
+    assert_eq!(once, twice);
+}
+
+#[test]
+fn a_node_without_system_tables_starts_for_the_first_time() {
+    let data = std::env::temp_dir().join(format!("provisioner-first-start-{}", std::process::id()));
+    std::fs::create_dir_all(data.join("data")).unwrap();
+    assert!(is_first_start(&data));
+    std::fs::create_dir_all(data.join("data/system")).unwrap();
+    assert!(!is_first_start(&data));
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn rackdc_names_datacenter_and_rack() {
+    assert_eq!(rackdc::properties("dc1", "a"), "dc=dc1\nrack=a\n");
+}

@@ -1,0 +1,43 @@
+//! Reading, merging and writing `cassandra.yaml`.
+//!
+//! Cassandra reads YAML 1.1, in which `on` and `0777` are no text. Here they are text and stay what the user wrote: written
+//! back, Cassandra makes of them what it would have made of the original, because it knows the type of each setting.
+
+use serde_yaml::{Mapping, Value};
+
+use super::spelling::canonical;
+
+/// Reads settings. An empty file, or one of comments only, has none.
+pub(super) fn parse(text: &str) -> Result<Mapping, String> {
+    let value: Value = serde_yaml::from_str(text).map_err(|error| format!("it is no valid YAML: {error}"))?;
+    let settings = match value {
+        Value::Null => Mapping::new(),
+        Value::Mapping(settings) => settings,
+        _ => return Err("it must be a list of `setting: value`".to_owned()),
+    };
+    match settings.keys().find(|key| !key.is_string()) {
+        Some(key) => Err(format!("{key:?} is no name of a setting; put it in quotes or remove it")),
+        None => Ok(settings),
+    }
+}
+
+/// Lays settings over others. A setting replaces the other spelling of its name too: both in one file keep Cassandra from
+/// starting. The value is replaced whole, as Cassandra's own documentation describes each setting.
+pub(super) fn lay_over(settings: &mut Mapping, over: Mapping) -> Result<(), String> {
+    let name = |key: &Value| key.as_str().map(|key| canonical(key).into_owned());
+    let mut names = std::collections::BTreeMap::new();
+    for key in over.keys() {
+        if let Some(other) = names.insert(name(key), key) {
+            let [one, other] = [other, key].map(|key| key.as_str().unwrap_or_default());
+            return Err(format!("{one} and {other} are two names of one setting; keep one"));
+        }
+    }
+    settings.retain(|key, _| !names.contains_key(&name(key)));
+    settings.extend(over);
+    Ok(())
+}
+
+/// Writes settings.
+pub(super) fn print(settings: &Mapping) -> Result<String, String> {
+    serde_yaml::to_string(settings).map_err(|error| format!("it cannot be written: {error}"))
+}

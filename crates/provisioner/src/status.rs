@@ -1,0 +1,144 @@
+//! What a Cassandra's status says.
+
+use api::cassandra::{CassandraStatus, Phase, condition_type as type_};
+use api::condition::{self, Statement};
+use api::{Cassandra, halt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::error::Refusal;
+use crate::health::{Check, Verdict};
+use crate::observe::Observed;
+
+/// Reason of a pod that does not start, worth an event of its own.
+pub const POD_FAILING: &str = "PodFailing";
+
+/// What was found out about a Cassandra.
+pub struct Findings<'a> {
+    /// What is there.
+    pub observed: &'a Observed,
+    /// Why nothing more can be made.
+    pub refusal: Option<&'a Refusal>,
+    /// What the nodes say; `None` if they have not been asked yet.
+    pub verdict: Option<&'a Verdict>,
+}
+
+/// The status with the answer to the halt, and all else as it was.
+pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
+    let mut status = cassandra.status.clone().unwrap_or_default();
+    if let Some(answer) = halt::answer(cassandra) {
+        condition::set(&mut status.conditions, answer, now);
+    }
+    status
+}
+
+/// The status that follows from what was found out.
+pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraStatus {
+    let Findings { observed, refusal, verdict } = findings;
+    let mut status = answered(cassandra, now);
+    let name =
+        format!("{}/{}", cassandra.metadata.namespace.as_deref().unwrap_or_default(), name_of(cassandra));
+    let mut say = |type_: &str, status_is: bool, reason: &str, message: String| {
+        let statement = Statement {
+            type_: type_.to_owned(),
+            status: status_is,
+            reason: reason.to_owned(),
+            message,
+            generation: cassandra.metadata.generation,
+        };
+        condition::set(&mut status.conditions, statement, now);
+    };
+
+    if let Some(Refusal { reason, message }) = refusal {
+        say(type_::PROVISIONING_STARTED, false, reason, message.clone());
+    } else if observed.has_begun() || halt::provisioner_may_write(cassandra) {
+        let message = format!("The operator has started to provision Cassandra {name}");
+        say(type_::PROVISIONING_STARTED, true, "DatabaseProvisioningStartedSuccessfully", message);
+    }
+    let complete = observed.is_complete();
+    let (reason, message) = replicas(observed);
+    say(type_::REPLICA_READY, complete, reason, message);
+
+    let Some(verdict) = verdict else { return finished(cassandra, status) };
+    let threshold = u32::try_from(cassandra.spec.health_checker.failure_threshold).unwrap_or(1);
+    let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    // A True stays until enough checks in a row have failed.
+    let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
+    let Verdict { report, silent, failed } = verdict;
+    if report.accepting.is_ok() || !holds(type_::ACCEPTING_CONNECTION, *silent) {
+        let [yes, no] = ["DatabaseAcceptingConnectionRequest", "DatabaseNotAcceptingConnectionRequest"];
+        let message = format!("Cassandra {name} accepts client requests");
+        check(&mut say, type_::ACCEPTING_CONNECTION, &report.accepting, [yes, no], message);
+    }
+    if report.ready.is_ok() || !holds(type_::READY, *failed) {
+        let message = format!("Cassandra {name} is ready: all nodes answer and agree");
+        let reasons = ["ReadinessCheckSucceeded", "ReadinessCheckFailed"];
+        check(&mut say, type_::READY, &report.ready, reasons, message);
+    }
+    if report.ready.is_ok() && complete {
+        let message = format!("Cassandra {name} is provisioned");
+        say(type_::PROVISIONED, true, "DatabaseSuccessfullyProvisioned", message);
+    }
+    finished(cassandra, status)
+}
+
+fn check(
+    say: &mut impl FnMut(&str, bool, &str, String),
+    type_: &str,
+    check: &Check,
+    [yes, no]: [&str; 2],
+    message: String,
+) {
+    match check {
+        Ok(()) => say(type_, true, yes, message),
+        Err(why) => say(type_, false, no, why.clone()),
+    }
+}
+
+fn replicas(observed: &Observed) -> (&'static str, String) {
+    let trouble = observed.pods.iter().find_map(|pod| Some((&pod.name, pod.trouble.as_ref()?)));
+    if let Some((pod, trouble)) = trouble {
+        return (POD_FAILING, format!("Pod {pod}: {trouble}"));
+    }
+    let missing = observed.racks.iter().find_map(|rack| match rack.ready {
+        None => Some(format!("PetSet {} does not exist yet", rack.petset)),
+        Some(ready) if ready != rack.desired => {
+            Some(format!("PetSet {}: {ready} of {} pods are ready", rack.petset, rack.desired))
+        }
+        Some(_) => None,
+    });
+    let missing = missing.or_else(|| {
+        let pod = observed.pods.iter().find(|pod| !pod.ready)?;
+        Some(format!("Pod {} is not ready", pod.name))
+    });
+    match missing {
+        Some(missing) => ("SomeReplicasNotReady", missing),
+        None => ("AllReplicasReady", "All pods of all racks are ready".to_owned()),
+    }
+}
+
+fn finished(cassandra: &Cassandra, mut status: CassandraStatus) -> CassandraStatus {
+    status.phase = Phase::of(&status.conditions);
+    status.observed_generation = cassandra.metadata.generation;
+    status
+}
+
+fn name_of(cassandra: &Cassandra) -> &str {
+    cassandra.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The conditions of `after` that an event should tell of: what turned, and each new reason why nothing goes on.
+pub fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
+    let is_news = |new: &&Condition| match condition::get(before, &new.type_) {
+        Some(old) if old.status != new.status => true,
+        old => {
+            let told = old.is_some_and(|old| (&old.reason, &old.message) == (&new.reason, &new.message));
+            let stuck = new.status == "False"
+                && (new.type_ == type_::PROVISIONING_STARTED || new.reason == POD_FAILING);
+            !told && (stuck || (old.is_none() && new.status == "True"))
+        }
+    };
+    after.iter().filter(is_news).collect()
+}
+
+#[cfg(test)]
+mod tests;
