@@ -149,9 +149,7 @@ impl Error {
                 _ => Error::Refused { address, doing, reason },
             },
             ExecutionError::RequestTimeout(after) => Error::Timeout { address, doing, after },
-            ExecutionError::ConnectionPoolError(error) => {
-                Error::Unreachable { address, reason: error.to_string() }
-            }
+            ExecutionError::ConnectionPoolError(error) => Self::of_connection(address, username, &error),
             ExecutionError::EmptyPlan => {
                 Error::Unreachable { address, reason: "the connection is gone".into() }
             }

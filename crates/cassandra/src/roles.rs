@@ -37,7 +37,8 @@ pub struct Outcome {
 /// lacks a role gets it in passing.
 ///
 /// On [`Error::Unauthorized`] repeat, and through another node: right after a role was made or the replication was
-/// changed, a node may miss roles that another one has. A new node makes the default role some 10 s after its start.
+/// changed, a node may miss roles that another one has, and for 2 s it remembers a password that was changed. A new
+/// node makes the default role some 10 s after its start.
 pub async fn secure(
     sessions: &Sessions,
     address: SocketAddr,
