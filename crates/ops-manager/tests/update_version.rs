@@ -122,6 +122,21 @@ fn a_user_s_halt_is_waited_for_and_never_lifted() {
 }
 
 #[test]
+fn a_user_who_halts_between_the_intent_and_the_halt_is_respected() {
+    let mut world = World::new(1);
+    while world.phase() != Phase::Progressing {
+        world.reconcile(true);
+    }
+    world.spec().halted = true;
+    world.run();
+    assert_eq!(Halt::of(world.cassandra.as_ref().expect("it is there")), Halt::User);
+    assert!(world.evicted.is_empty());
+    world.spec().halted = false;
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+}
+
+#[test]
 fn a_request_waits_for_its_turn_and_makes_room_for_a_newer_one() {
     let mut world = World::new(1);
     world.turn = Turn::After("first".to_owned());
