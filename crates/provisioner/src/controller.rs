@@ -125,7 +125,8 @@ impl Context {
         if cassandra.finalizers().iter().any(|one| one == CASSANDRA_FINALIZER) {
             return Ok(cassandra);
         }
-        let finalizers: Vec<_> = cassandra.finalizers().iter().map(String::as_str).chain([CASSANDRA_FINALIZER]).collect();
+        let finalizers: Vec<_> =
+            cassandra.finalizers().iter().map(String::as_str).chain([CASSANDRA_FINALIZER]).collect();
         let patch = serde_json::json!([{ "op": "add", "path": "/metadata/finalizers", "value": finalizers }]);
         let patch = serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default();
         Ok(self.operator.writer.patch(&cassandra, patch).await?)
@@ -227,7 +228,8 @@ impl Context {
 /// Runs the controllers until the process is asked to end, one set for each namespace to work in.
 pub async fn run(operator: &Operator, image: &str, petset_controller: bool) -> anyhow::Result<()> {
     let namespaces = operator.scope.instances();
-    let sets = namespaces.iter().map(|namespace| run_in(operator, namespace.as_deref(), image, petset_controller));
+    let sets =
+        namespaces.iter().map(|namespace| run_in(operator, namespace.as_deref(), image, petset_controller));
     try_join_all(sets).await.map(drop)
 }
 
@@ -245,7 +247,14 @@ async fn run_in(
     let provisioner =
         operator::controller::run(operator, "cassandra", &cassandras, queue, context, reconcile);
     let petset = async {
-        if petset_controller { petset::run(operator, namespace, &petsets, petset_queue).await } else { Ok(()) }
+        if petset_controller {
+            petset::run(operator, namespace, &petsets, petset_queue).await
+        } else {
+            Ok(())
+        }
     };
     tokio::try_join!(provisioner, petset).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

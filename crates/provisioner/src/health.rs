@@ -97,7 +97,8 @@ impl Health {
             let checks = &mut known.checks;
             let due = !checks.running && checks.started.is_none_or(|started| started.elapsed() >= every);
             let addresses: Vec<_> = target.pods.iter().filter_map(|pod| pod.address).collect();
-            let gone: Vec<_> = checks.addresses.iter().copied().filter(|old| !addresses.contains(old)).collect();
+            let gone: Vec<_> =
+                checks.addresses.iter().copied().filter(|old| !addresses.contains(old)).collect();
             checks.addresses = addresses;
             if due {
                 (checks.started, checks.running) = (Some(Instant::now()), true);
@@ -152,7 +153,8 @@ struct Round {
 impl Round {
     async fn run(sessions: &Sessions, target: &Target) -> Self {
         let answers = join_all(target.pods.iter().map(|pod| ask(sessions, target, pod))).await;
-        let refused = answers.iter().any(|answer| matches!(answer, Err(Silent::Error(Error::Unauthorized { .. }))));
+        let refused =
+            answers.iter().any(|answer| matches!(answer, Err(Silent::Error(Error::Unauthorized { .. }))));
         let (mut nodes, mut views, mut silent) = (Vec::new(), Vec::new(), Vec::new());
         for (pod, answer) in target.pods.iter().zip(answers) {
             match answer {

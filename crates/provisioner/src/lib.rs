@@ -32,12 +32,12 @@ const DEFINITIONS: &[&str] = &[
 
 /// Makes and keeps Cassandra rings as their `Cassandra` objects want them.
 #[derive(Parser)]
-#[command(name = "provisioner", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(name = "provisioner", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    operator: Option<Run>,
+    run: Run,
 }
 
 #[derive(Subcommand)]
@@ -55,7 +55,7 @@ struct Run {
 
     /// Image of this program, for the init container of the pods.
     #[arg(long, env = "PROVISIONER_IMAGE", value_name = "IMAGE")]
-    image: String,
+    image: Option<String>,
 
     /// Make StatefulSets of PetSets. Switch it off where KubeDB's own PetSet operator runs.
     #[arg(long, env = "PETSET_CONTROLLER", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -68,9 +68,10 @@ impl Cli {
         let run = match self.command {
             Some(Command::RenderConfig(node)) => return Ok(render_config::run(&node)?),
             Some(Command::Run(run)) => run,
-            None => self.operator.context("--image or PROVISIONER_IMAGE is needed: the image of this program")?,
+            None => self.run,
         };
         let Run { options, image, petset_controller } = run;
+        let image = image.context("--image or PROVISIONER_IMAGE must name the image of this program")?;
         let controllers =
             |operator| async move { controller::run(&operator, &image, petset_controller).await };
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
@@ -86,7 +87,8 @@ mod tests {
     fn the_operator_is_the_default_and_has_a_petset_controller() {
         let cli = Cli::try_parse_from(["provisioner", "--image", "a"]).ok().unwrap();
         assert!(cli.command.is_none());
-        assert!(cli.operator.is_some_and(|run| run.petset_controller && run.image == "a"));
+        assert!(cli.run.petset_controller);
+        assert_eq!(cli.run.image.as_deref(), Some("a"));
     }
 
     #[test]

@@ -49,7 +49,9 @@ fn read(plan: &Plan, secret: &Secret) -> Found {
 fn missing(plan: &Plan, name: &str, external: bool) -> Refusal {
     let secret = format!("Secret {}/{name} does not exist", plan.namespace);
     let message = if external {
-        format!("{secret}; spec.authSecret says that it is externally managed: create it with the keys username and password")
+        format!(
+            "{secret}; spec.authSecret says that it is externally managed: create it with the keys username and password"
+        )
     } else {
         format!("{secret}; create it with the keys username and password of a superuser that the ring knows")
     };

@@ -63,7 +63,8 @@ impl Observed {
 
     /// Every rack has all its pods ready.
     pub fn is_complete(&self) -> bool {
-        self.racks.iter().all(|rack| rack.ready == Some(rack.desired)) && self.pods.iter().all(|pod| pod.ready)
+        self.racks.iter().all(|rack| rack.ready == Some(rack.desired))
+            && self.pods.iter().all(|pod| pod.ready)
     }
 
     /// Addresses of the pods that have one.
@@ -139,7 +140,8 @@ mod tests {
     use super::*;
 
     fn pod(status: Value) -> PodSeen {
-        let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "db-0" }, "status": status })).unwrap();
+        let pod: Pod =
+            serde_json::from_value(json!({ "metadata": { "name": "db-0" }, "status": status })).unwrap();
         seen("db-0".to_owned(), &pod)
     }
 

@@ -115,7 +115,8 @@ impl<'a> Plan<'a> {
             let service = names::governing_service(&rack.petset);
             format!("{}.{service}.{}.svc", names::pod(&rack.petset, n), self.namespace)
         };
-        let of_rack = |rack: &Rack| (0..per_rack.min(rack.replicas)).map(|n| host(rack, n)).collect::<Vec<_>>();
+        let of_rack =
+            |rack: &Rack| (0..per_rack.min(rack.replicas)).map(|n| host(rack, n)).collect::<Vec<_>>();
         self.racks.iter().flat_map(of_rack).collect()
     }
 
@@ -136,10 +137,7 @@ impl<'a> Plan<'a> {
 
     /// Metadata of an object that is to go with this Cassandra.
     pub fn meta(&self, name: String) -> ObjectMeta {
-        ObjectMeta {
-            owner_references: self.owner().map(|owner| vec![owner]),
-            ..self.meta_to_keep(name)
-        }
+        ObjectMeta { owner_references: self.owner().map(|owner| vec![owner]), ..self.meta_to_keep(name) }
     }
 
     /// Metadata of an object that outlives this Cassandra unless it is deleted by name.
@@ -157,7 +155,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn durable(type_: StorageType, claim: Option<&PersistentVolumeClaimSpec>) -> Option<&PersistentVolumeClaimSpec> {
+fn durable(
+    type_: StorageType,
+    claim: Option<&PersistentVolumeClaimSpec>,
+) -> Option<&PersistentVolumeClaimSpec> {
     claim.filter(|_| type_ == StorageType::Durable)
 }
 
@@ -173,11 +174,10 @@ mod tests {
     use super::*;
 
     fn cassandra(racks: &[i32]) -> Cassandra {
-        let rack = |(n, replicas): (usize, &i32)| {
-            serde_json::json!({ "name": format!("r{n}"), "replicas": replicas, "storageType": "Ephemeral" })
-        };
+        let rack = |(n, replicas): (usize, &i32)| serde_json::json!({ "name": format!("r{n}"), "replicas": replicas, "storageType": "Ephemeral" });
         let racks: Vec<_> = racks.iter().enumerate().map(rack).collect();
-        let topology = if racks.is_empty() { serde_json::Value::Null } else { serde_json::json!({ "rack": racks }) };
+        let topology =
+            if racks.is_empty() { serde_json::Value::Null } else { serde_json::json!({ "rack": racks }) };
         serde_json::from_value(serde_json::json!({
             "metadata": { "name": "db", "namespace": "ns" },
             "spec": { "version": "4.1.10", "topology": topology },

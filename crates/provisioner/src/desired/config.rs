@@ -16,7 +16,8 @@ pub const OPERATOR_KEY: &str = "operator.yaml";
 pub const INLINE_KEY: &str = "inline.yaml";
 
 pub(super) fn secret(plan: &Plan) -> Secret {
-    let mut data = BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
+    let mut data =
+        BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
     let configuration = plan.cassandra.spec.configuration.as_ref();
     if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
         data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));

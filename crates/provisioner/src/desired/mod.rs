@@ -14,7 +14,7 @@ use api::{AppBinding, CassandraVersion, PetSet};
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-pub use auth::{Malformed, credentials, secret as auth_secret};
+pub use auth::{credentials, secret as auth_secret};
 pub use config::{INLINE_KEY, OPERATOR_KEY};
 pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
 

@@ -6,7 +6,9 @@
 use api::petset::PetSetSpec;
 use api::pod_template::{PlacementPolicyRef, PodTemplate, TemplateMetadata};
 use api::{CassandraVersion, PetSet, labels, names};
-use k8s_openapi::api::apps::v1::{StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy};
+use k8s_openapi::api::apps::v1::{
+    StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy,
+};
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, PersistentVolumeClaim, PodTemplateSpec, SecretVolumeSource, Volume,
 };

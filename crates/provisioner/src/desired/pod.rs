@@ -3,8 +3,8 @@
 use api::{CassandraVersion, names, pod_template};
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec,
-    Probe, SeccompProfile, SecurityContext, TCPSocketAction, VolumeMount,
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext,
+    PodSpec, Probe, SeccompProfile, SecurityContext, TCPSocketAction, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -197,7 +197,8 @@ fn variable(name: &str, value: String) -> EnvVar {
 }
 
 fn field(name: &str, path: &str) -> EnvVar {
-    let field_ref = Some(ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() });
+    let field_ref =
+        Some(ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() });
     let value_from = Some(EnvVarSource { field_ref, ..EnvVarSource::default() });
     EnvVar { name: name.to_owned(), value: None, value_from }
 }

@@ -109,8 +109,12 @@ mod tests {
     #[case::cpu_request("cpu=1", "", "cpu=1 memory=1536Mi", "cpu=1 memory=1536Mi")]
     #[case::cpu_limit("", "cpu=2", "cpu=2 memory=1536Mi", "cpu=2 memory=1536Mi")]
     #[case::cpu_lifted("cpu=1500m", "cpu=1", "cpu=1500m memory=1536Mi", "cpu=1500m memory=1536Mi")]
-    #[case::others_stay("hugepages-2Mi=4Mi", "hugepages-2Mi=4Mi",
-        "cpu=500m memory=1536Mi hugepages-2Mi=4Mi", "memory=1536Mi hugepages-2Mi=4Mi")]
+    #[case::others_stay(
+        "hugepages-2Mi=4Mi",
+        "hugepages-2Mi=4Mi",
+        "cpu=500m memory=1536Mi hugepages-2Mi=4Mi",
+        "memory=1536Mi hugepages-2Mi=4Mi"
+    )]
     fn missing_resources_follow_from_the_given_ones(
         #[case] request: &str,
         #[case] limit: &str,

@@ -34,9 +34,14 @@ fn readable(objects: &Objects) -> Vec<Value> {
     }
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let mut secret = value(config);
-    secret["data"] = config.data.as_ref().unwrap().iter().map(|(key, bytes)| {
-        (key.clone(), Value::from(String::from_utf8(bytes.0.clone()).unwrap()))
-    }).collect::<serde_json::Map<_, _>>().into();
+    secret["data"] = config
+        .data
+        .as_ref()
+        .unwrap()
+        .iter()
+        .map(|(key, bytes)| (key.clone(), Value::from(String::from_utf8(bytes.0.clone()).unwrap())))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let mut all = vec![value(account), secret];
     all.extend(services.iter().map(value));
     all.extend(disruption.iter().map(value));
@@ -167,7 +172,10 @@ fn all_that_is_made_goes_with_its_cassandra() {
     for object in readable(&build(&cassandra(RACKS))) {
         let owner = &object["metadata"]["ownerReferences"][0];
         assert_eq!((&owner["uid"], &owner["controller"]), (&json!("0b5e"), &json!(true)), "{object}");
-        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/name"], "cassandras.kubedb.com", "{object}");
+        assert_eq!(
+            object["metadata"]["labels"]["app.kubernetes.io/name"], "cassandras.kubedb.com",
+            "{object}"
+        );
         assert_eq!(object["metadata"]["labels"]["team"], "a", "{object}");
     }
 }

@@ -65,7 +65,10 @@ pub fn run(node: &Node) -> Result<(), Error> {
     let base_path = config.join(CONFIG_KEY);
     let base = read(&base_path)?.ok_or_else(|| Error::Content {
         origin: "the image of Cassandra",
-        problem: format!("it has no {}; the catalog must name an image laid out like the official one", base_path.display()),
+        problem: format!(
+            "it has no {}; the catalog must name an image laid out like the official one",
+            base_path.display()
+        ),
     })?;
     let operator = Path::new(OPERATOR_CONFIG_PATH);
     let sources = Sources {

@@ -69,7 +69,10 @@ mod tests {
     #[case("index_summary_resize_interval_in_minutes", "index_summary_resize_interval")]
     #[case("validation_preview_purge_head_start_in_sec", "validation_preview_purge_head_start")]
     #[case("internode_recv_buff_size_in_bytes", "internode_socket_receive_buffer_size")]
-    #[case("native_transport_max_concurrent_requests_in_bytes", "native_transport_max_request_data_in_flight")]
+    #[case(
+        "native_transport_max_concurrent_requests_in_bytes",
+        "native_transport_max_request_data_in_flight"
+    )]
     #[case(
         "native_transport_max_concurrent_requests_in_bytes_per_ip",
         "native_transport_max_request_data_in_flight_per_ip"

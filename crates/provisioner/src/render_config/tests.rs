@@ -28,8 +28,12 @@ fn node() -> Node {
 
 fn render(user: Option<&str>, inline: Option<&str>) -> Result<Rendered, Error> {
     let text = |text: Option<&str>| text.map(str::to_owned);
-    let sources =
-        Sources { base: BASE.to_owned(), user: text(user), inline: text(inline), operator: OPERATOR.to_owned() };
+    let sources = Sources {
+        base: BASE.to_owned(),
+        user: text(user),
+        inline: text(inline),
+        operator: OPERATOR.to_owned(),
+    };
     sources.render(&node())
 }
 
@@ -40,7 +44,17 @@ fn the_operator_wins_over_inline_over_secret_over_image() {
         Some("num_tokens: 4\n"),
     );
     insta::assert_snapshot!(rendered.unwrap().cassandra_yaml, @r"
+    concurrent_reads: 10
+    read_request_timeout_in_ms: 9000
     num_tokens: 4
+    cluster_name: db
+    authenticator: PasswordAuthenticator
+    seed_provider:
+    - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+      parameters:
+      - seeds: 10.0.0.7,db-rack-b-0.db-rack-b-pods.ns.svc
+    listen_address: 10.0.0.7
+    broadcast_rpc_address: 10.0.0.7
     ");
 }
 
@@ -53,15 +67,17 @@ fn a_seed_knows_itself_by_its_address() {
 
 #[test]
 fn a_node_that_is_no_seed_asks_all_seeds() {
-    let sources =
-        Sources { base: BASE.to_owned(), user: None, inline: None, operator: OPERATOR.to_owned() };
+    let sources = Sources { base: BASE.to_owned(), user: None, inline: None, operator: OPERATOR.to_owned() };
     let rendered = sources.render(&Node { pod: "db-rack-a-01".to_owned(), ..node() }).unwrap();
     assert_eq!(rendered.seeds.len(), 2);
     assert!(!rendered.cassandra_yaml.contains("seeds: 10.0.0.7"));
 }
 
 #[rstest]
-#[case::owned("cluster_name: mine", "cluster_name is set by the operator (it is the name of the Cassandra object)")]
+#[case::owned(
+    "cluster_name: mine",
+    "cluster_name is set by the operator (it is the name of the Cassandra object)"
+)]
 #[case::owned_nested("seed_provider: []", "seed_provider is set by the operator")]
 #[case::no_yaml("num_tokens: [1", "it is no valid YAML")]
 #[case::duplicate("num_tokens: 1\nnum_tokens: 2", "duplicate")]

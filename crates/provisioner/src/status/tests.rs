@@ -129,12 +129,13 @@ fn a_pod_that_does_not_start_is_named_with_its_reason() {
     observed.pods[0].trouble = Some("container render-config ended with exit code 1: bad".to_owned());
     let told = next(&cassandra(&json!({})), &observed, None);
     let (_, reason, message) = says(&told, "ReplicaReady");
-    assert_eq!((reason.as_str(), message.as_str()), (
-        "PodFailing",
-        "Pod db-0: container render-config ended with exit code 1: bad"
-    ));
+    assert_eq!(
+        (reason.as_str(), message.as_str()),
+        ("PodFailing", "Pod db-0: container render-config ended with exit code 1: bad")
+    );
     let news = |before: &Cassandra, after: &Cassandra| {
-        let conditions = |it: &Cassandra| it.status.clone().map(|status| status.conditions).unwrap_or_default();
+        let conditions =
+            |it: &Cassandra| it.status.clone().map(|status| status.conditions).unwrap_or_default();
         let after = conditions(after);
         news(&conditions(before), &after).iter().map(|one| one.type_.clone()).collect::<Vec<_>>()
     };
