@@ -6,7 +6,7 @@
 # is what a docker archive names too; other archives are always imported.
 has_images() { # node archive
     local manifest present reference config
-    manifest=$(tar --occurrence=1 -xOf "$2" manifest.json 2>/dev/null) || return 1
+    manifest=$(tar -xOf "$2" --occurrence=1 --wildcards '*manifest.json' 2>/dev/null) || return 1
     present=$(in_box "$1" ctr -n k8s.io images ls | awk '{print $1, $3}')
     while read -r reference config; do
         awk -v a="$reference" -v b="sha256:$config" \
