@@ -66,10 +66,10 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
 }
 
 fn without_finalizer(position: usize) -> Vec<PatchOperation> {
-    let path = format!("/metadata/finalizers/{position}");
+    let item = format!("/metadata/finalizers/{position}");
     let patch = serde_json::json!([
-        { "op": "test", "path": path, "value": CASSANDRA_FINALIZER },
-        { "op": "remove", "path": path },
+        { "op": "test", "path": item, "value": CASSANDRA_FINALIZER },
+        { "op": "remove", "path": item },
     ]);
     serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default()
 }

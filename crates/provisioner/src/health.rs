@@ -105,7 +105,9 @@ impl Health {
             }
             (checks.verdict.clone(), due, gone)
         });
-        gone.iter().for_each(|address| self.sessions.forget(address));
+        for address in &gone {
+            self.sessions.forget(address);
+        }
         if due {
             let health = self.clone();
             tokio::spawn(async move { health.round(target).await });
@@ -233,9 +235,9 @@ fn ring_problems(expected: usize, views: &[View]) -> Vec<String> {
 /// The first problems, and how many more there are.
 fn listed(problems: &[String]) -> String {
     const SHOWN: usize = 3;
-    let mut text = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let mut shown: Vec<String> = problems.iter().take(SHOWN).cloned().collect();
     if problems.len() > SHOWN {
-        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+        shown.push(format!("and {} more", problems.len() - SHOWN));
     }
-    text
+    shown.join("; ")
 }

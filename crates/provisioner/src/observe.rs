@@ -139,13 +139,13 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: Value) -> PodSeen {
+    fn pod(status: &Value) -> PodSeen {
         let pod: Pod =
             serde_json::from_value(json!({ "metadata": { "name": "db-0" }, "status": status })).unwrap();
         seen("db-0".to_owned(), &pod)
     }
 
-    fn init(container: Value) -> Value {
+    fn init(container: &Value) -> Value {
         let mut status = json!({ "name": "render-config", "image": "p:1", "imageID": "", "ready": false, "restartCount": 3 });
         status.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
         json!({ "initContainerStatuses": [status] })
@@ -163,7 +163,7 @@ mod tests {
     }))]
     fn a_failing_container_tells_the_same_in_every_phase_of_its_crash_loop(#[case] container: Value) {
         assert_eq!(
-            pod(init(container)).trouble.as_deref(),
+            pod(&init(&container)).trouble.as_deref(),
             Some("container render-config ended with exit code 1: num_tokens is wrong")
         );
     }
@@ -172,8 +172,8 @@ mod tests {
     #[case("ErrImagePull")]
     #[case("ImagePullBackOff")]
     fn a_missing_image_is_trouble(#[case] reason: &str) {
-        let waiting = init(json!({ "state": { "waiting": { "reason": reason } } }));
-        let trouble = pod(waiting).trouble.unwrap();
+        let waiting = init(&json!({ "state": { "waiting": { "reason": reason } } }));
+        let trouble = pod(&waiting).trouble.unwrap();
         assert_eq!(trouble, "container render-config waits: ImagePullBackOff (image p:1)");
     }
 
@@ -182,19 +182,19 @@ mod tests {
     #[case(json!({ "state": { "running": {} } }))]
     #[case(json!({ "state": { "waiting": { "reason": "PodInitializing" } } }))]
     fn a_container_on_its_way_is_no_trouble(#[case] container: Value) {
-        assert_eq!(pod(init(container)).trouble, None);
+        assert_eq!(pod(&init(&container)).trouble, None);
     }
 
     #[test]
     fn a_pod_that_fits_nowhere_is_trouble() {
         let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes" });
-        let trouble = pod(json!({ "conditions": [condition] })).trouble;
+        let trouble = pod(&json!({ "conditions": [condition] })).trouble;
         assert_eq!(trouble.as_deref(), Some("cannot be scheduled: 0/1 nodes"));
     }
 
     #[test]
     fn a_ready_pod_has_an_address() {
-        let pod = pod(json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
+        let pod = pod(&json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
         assert!(pod.ready);
         assert_eq!(pod.address, Some("10.0.0.1:9042".parse().unwrap()));
     }

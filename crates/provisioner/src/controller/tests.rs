@@ -56,7 +56,7 @@ fn of_ours(api: &FakeApi) -> operator::Cache<Secret> {
 }
 
 async fn step(api: &FakeApi, memory: &Memory) -> Result<Option<Duration>, Error> {
-    reconcile(Arc::new(cassandra(api)), context(api, memory)).await
+    Box::pin(reconcile(Arc::new(cassandra(api)), context(api, memory))).await
 }
 
 fn cassandra(api: &FakeApi) -> Cassandra {
@@ -200,7 +200,7 @@ async fn an_outdated_cassandra_is_not_acted_on() {
     let old = cassandra(&api);
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = true);
     api.forget_requests();
-    let error = reconcile(Arc::new(old), context).await.unwrap_err();
+    let error = Box::pin(reconcile(Arc::new(old), context)).await.unwrap_err();
     assert!(matches!(error, Error::Outdated(_)), "{error}");
     assert_eq!(api.writes(), []);
 }

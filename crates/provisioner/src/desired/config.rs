@@ -32,7 +32,8 @@ pub(super) fn secret(plan: &Plan) -> Secret {
 
 /// JSON is YAML, and text in double quotes is text to every version of YAML.
 fn yaml(settings: &Map<String, Value>) -> String {
-    settings.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+    let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    lines.join("\n")
 }
 
 fn settings(plan: &Plan) -> Map<String, Value> {

@@ -72,7 +72,8 @@ fn of_user(user: pod_template::PodSpec) -> PodSpec {
 }
 
 fn node(plan: &Plan, version: &CassandraVersion, user: Option<Container>) -> Container {
-    let user = user.unwrap_or_default();
+    let user =
+        user.unwrap_or_else(|| Container { name: names::CONTAINER.to_owned(), ..Container::default() });
     let resources = resources::resources(user.resources.as_ref());
     let port = |(name, port): (&str, u16)| ContainerPort {
         name: Some(name.to_owned()),
@@ -133,7 +134,6 @@ fn laid_over(mut own: Container, mut user: Container) -> Container {
         }
     }
     own.merge_from(user);
-    own.name = names::CONTAINER.to_owned();
     own
 }
 
