@@ -17,14 +17,15 @@ use operator::{Object, Operator, Queue};
 use crate::apply::apply;
 use crate::caches::Caches;
 use crate::delete::delete;
+use crate::desired;
 use crate::error::{Error, Refusal};
 use crate::health::{Health, Target, Verdict};
+use crate::login::{self, Missing};
 use crate::memory::Memory;
 use crate::observe::{Observed, observe};
 use crate::plan::Plan;
 use crate::settle::settle;
 use crate::status::{self, Findings};
-use crate::{desired, login};
 
 /// While a ring is on its way, it is looked at this often.
 const ON_ITS_WAY: Duration = Duration::from_secs(3);
@@ -60,8 +61,12 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     }
     let plan = Plan::of(&cassandra);
     let observed = observe(&plan, &context.caches);
-    let may_make = version.is_some() && halt::provisioner_may_write(&cassandra) && !observed.has_begun();
-    let login = login::find(context, &plan, may_make).await?;
+    let when_missing = match version {
+        _ if observed.has_begun() => Missing::Tell,
+        Some(_) if halt::provisioner_may_write(&cassandra) => Missing::Make,
+        _ => Missing::Wait,
+    };
+    let login = login::find(context, &plan, when_missing).await?;
     let refusal = match (version, &login) {
         (None, _) => Some(unknown_version(&plan)),
         (_, Err(refusal)) => Some(refusal.clone()),
@@ -74,7 +79,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     let findings = Findings { observed: &observed, refusal: refusal.as_ref(), verdict: verdict.as_ref() };
     let status = status::of(&cassandra, &findings, &context.operator.clock.time());
     let cassandra = context.tell(&cassandra, status).await?;
-    Ok(Some(if refusal.is_some() { REFUSED } else { every(&cassandra) }))
+    Ok(Some(if refusal.is_some() && !observed.has_begun() { REFUSED } else { every(&cassandra) }))
 }
 
 fn unknown_version(plan: &Plan) -> Refusal {
@@ -207,9 +212,10 @@ impl Context {
         let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
         for condition in status::news(before, &status.conditions) {
             let (reason, action, note) = (&condition.reason, &condition.type_, &condition.message);
-            match condition.status.as_str() {
-                "True" => self.operator.events.normal(cassandra, reason, action, note).await,
-                _ => self.operator.events.warning(cassandra, reason, action, note).await,
+            if condition.status == "True" || *action == condition_type::PAUSED {
+                self.operator.events.normal(cassandra, reason, action, note).await;
+            } else {
+                self.operator.events.warning(cassandra, reason, action, note).await;
             }
         }
         Ok(written)

@@ -11,9 +11,19 @@ use crate::plan::{Login, Plan};
 /// What is known of the login.
 pub type Found = Result<Option<Credentials>, Refusal>;
 
-/// The login of a ring; none where anybody may do anything. A Secret that is missing is made, but only for a ring that
-/// has not begun: another one knows a password already.
-pub async fn find(context: &Context, plan: &Plan<'_>, may_make: bool) -> Result<Found, Error> {
+/// What to do when the Secret is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Make it: nothing has begun.
+    Make,
+    /// Nothing may be made now.
+    Wait,
+    /// The ring knows a password already, and a new one would open nothing.
+    Tell,
+}
+
+/// The login of a ring; none where anybody may do anything.
+pub async fn find(context: &Context, plan: &Plan<'_>, when_missing: Missing) -> Result<Found, Error> {
     let Login::Secret { name, external } = &plan.login else { return Ok(Ok(None)) };
     if let Some(secret) = context.caches.secrets.get(&plan.namespace, name) {
         return Ok(read(plan, &secret));
@@ -25,7 +35,11 @@ pub async fn find(context: &Context, plan: &Plan<'_>, may_make: bool) -> Result<
     // Not labelled as ours, so not watched: the user's own, or the cache has not seen it yet.
     let secret = match context.read::<Secret>(&plan.namespace, name).await? {
         Some(secret) => secret,
-        None if *external || !may_make => return Ok(Err(missing(plan, name, *external))),
+        None if *external || when_missing == Missing::Tell => return Ok(Err(missing(plan, name, *external))),
+        None if when_missing == Missing::Wait => {
+            let message = "spec.halted is true: nothing is made before it is false".to_owned();
+            return Ok(Err(Refusal::new("Halted", message)));
+        }
         None => {
             let secret = desired::auth_secret(plan, name, context.operator.clock.now());
             context.operator.writer.create(&secret).await?

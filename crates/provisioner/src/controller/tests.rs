@@ -173,6 +173,8 @@ async fn while_halted_nothing_is_written_but_the_status(#[case] begun: bool) {
     assert_eq!(paths.len(), 1, "{paths:?}");
     assert!(paths.iter().all(|path| path.ends_with("/cassandras/db/status")), "{paths:?}");
     assert!(halt::is_answered(&cassandra(&api)));
+    let started = condition(&api, condition_type::PROVISIONING_STARTED).0;
+    assert_eq!(started, if begun { "DatabaseProvisioningStartedSuccessfully" } else { "Halted" });
 
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = false);
     step(&api, &memory).await.unwrap();
