@@ -24,9 +24,12 @@ pub(crate) fn start(options: &Options) -> anyhow::Result<()> {
         .context("logging has been started twice")
 }
 
+/// The client logs each failed request as an error by itself, and a database driver every connection: here the caller knows
+/// what is worth a line. A directive in --log-level brings them back.
+const QUIET: &str = "kube_client::client::builder=off,scylla=error";
+
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    // The client logs each failed request as an error by itself; here the caller knows whether it is one.
-    format!("kube_client::client::builder=off,{level}").parse().map_err(|error| {
+    format!("{QUIET},{level}").parse().map_err(|error| {
         anyhow!("--log-level {level:?} is neither a level nor a list of directives: {error}")
     })
 }

@@ -227,7 +227,8 @@ fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
             if !halt::is_answered(cassandra) {
-                if back && is_at(seen, goal) {
+                // Lifting the halt changes nothing in the ring, so it needs no answer.
+                if versioned && is_at(seen, goal) {
                     return Step::Resume;
                 }
                 return Step::Wait(Wait {
@@ -256,6 +257,9 @@ fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
     }
 }
 
+/// What is left when the halt is lifted.
+pub const RESUMED: &str = "spec.halted is lifted; waits for the provisioner to report the Cassandra Ready";
+
 /// The ring is at its goal and resumed.
 fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     if let Some(cause) = &record.roll_back {
@@ -270,7 +274,7 @@ fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     Step::Wait(Wait {
         condition: "ResumeDatabase".to_owned(),
         reason: "AwaitingReady",
-        message: "waits for the provisioner to report the Cassandra Ready".to_owned(),
+        message: RESUMED.to_owned(),
         step: Some("ready".to_owned()),
     })
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::observe::{Node, Observed};
-use super::step::{Outcome, Step, Wait};
+use super::step::{Outcome, RESUMED, Step, Wait};
 
 /// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
 /// blocked an eviction.
@@ -21,7 +21,7 @@ pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsR
     story.status.phase.get_or_insert(Phase::Pending);
     story.clock(step.timed());
     story.facts(seen);
-    story.step(step, note);
+    story.step(seen, step, note);
     story.status
 }
 
@@ -98,7 +98,7 @@ impl Story {
         }
     }
 
-    fn step(&mut self, step: &Step, note: Option<&str>) {
+    fn step(&mut self, seen: &Observed, step: &Step, note: Option<&str>) {
         match step {
             Step::Done | Step::Release | Step::Probe => {}
             Step::Wait(Wait { condition, message, .. })
@@ -141,6 +141,7 @@ impl Story {
                 self.say("RollBack", true, "RollBack", format!("going back to the old version: {cause}"));
             }
             Step::SetVersion { name } => {
+                self.whole();
                 self.say(
                     "SetVersion",
                     true,
@@ -149,18 +150,10 @@ impl Story {
                 );
             }
             Step::Resume => {
-                self.say(
-                    "VerifyRing",
-                    true,
-                    "RingWhole",
-                    "every node is up and reports the release that it should",
-                );
-                self.say(
-                    "ResumeDatabase",
-                    true,
-                    "Resumed",
-                    "spec.halted is lifted; the provisioner is at work again",
-                );
+                if seen.ring.is_some() {
+                    self.whole();
+                }
+                self.say("ResumeDatabase", false, "AwaitingReady", RESUMED);
             }
             Step::Finish(outcome) => self.finish(outcome),
         }
@@ -171,6 +164,10 @@ impl Story {
         let prefix = self.status.update_version.as_ref().map_or("", |record| direction(record).1);
         let reason = type_.split("--").next().unwrap_or_default().to_owned();
         self.say(format!("{prefix}{type_}"), status, &reason, message);
+    }
+
+    fn whole(&mut self) {
+        self.say("VerifyRing", true, "RingWhole", "every node is up and reports the release that it should");
     }
 
     fn begin(&mut self, source: &Release, target: &Release) {
@@ -189,6 +186,12 @@ impl Story {
         match outcome {
             Outcome::Successful => {
                 self.status.phase = Some(Phase::Successful);
+                self.say(
+                    "ResumeDatabase",
+                    true,
+                    "Resumed",
+                    "the provisioner is at work again and reports Ready",
+                );
                 self.say("Successful", true, "Successful", "completed the update of the version");
             }
             Outcome::Failed(message) => {
