@@ -1,1 +1,1 @@
-//! End-to-end harness.
+//! End-to-end harness: a real cluster, and what the tests and the demo do with it.
