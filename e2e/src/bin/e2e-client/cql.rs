@@ -1,43 +1,50 @@
-//! Single statements.
+//! Runs statements, one after the other.
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use clap::Args;
+use scylla::statement::unprepared::Statement;
 use scylla::value::{CqlValue, Row};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
-use crate::{Target, say};
+use crate::connection::Connection;
 
-#[derive(clap::Args)]
+#[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    target: Target,
-    /// What to run, in this order.
+    connection: Connection,
+    /// The statements.
     #[arg(required = true)]
     statements: Vec<String>,
 }
 
-/// Runs the statements one after the other; the first that fails ends it.
-pub async fn run(options: Options) -> Result<()> {
-    let session = options.target.connect().await?;
-    for statement in &options.statements {
-        let result = session.query_unpaged(statement.as_str(), &[]).await.context(statement.clone())?;
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let session = options.connection.open().await?;
+    for cql in &options.statements {
+        let mut statement = Statement::new(cql);
+        statement.set_is_idempotent(true);
+        let result = session.query_unpaged(statement, ()).await.with_context(|| cql.clone())?;
         if !result.is_rows() {
             continue;
         }
-        let rows = result.into_rows_result()?;
-        for row in rows.rows::<Row>()? {
-            say(&row?.columns.iter().map(|cell| value(cell.as_ref())).collect());
+        let result = result.into_rows_result()?;
+        let names: Vec<String> = result.column_specs().iter().map(|column| column.name().to_owned()).collect();
+        for row in result.rows::<Row>()? {
+            let object: Map<String, Value> =
+                names.iter().cloned().zip(row?.columns.into_iter().map(json)).collect();
+            e2e::report::print(&object)?;
         }
     }
     Ok(())
 }
 
-fn value(cell: Option<&CqlValue>) -> Value {
-    match cell {
+/// Text, numbers and truth values as such, all else in CQL's spelling.
+fn json(value: Option<CqlValue>) -> Value {
+    match value {
         None => Value::Null,
-        Some(CqlValue::Text(text) | CqlValue::Ascii(text)) => json!(text),
-        Some(CqlValue::Int(number)) => json!(number),
-        Some(CqlValue::BigInt(number)) => json!(number),
-        Some(CqlValue::Boolean(flag)) => json!(flag),
-        Some(other) => json!(format!("{other:?}")),
+        Some(CqlValue::Text(text) | CqlValue::Ascii(text)) => text.into(),
+        Some(CqlValue::Int(number)) => number.into(),
+        Some(CqlValue::BigInt(number)) => number.into(),
+        Some(CqlValue::Boolean(truth)) => truth.into(),
+        Some(other) => other.to_string().into(),
     }
 }

@@ -1,205 +1,259 @@
-//! A load that can prove that nothing was lost: every row follows from its key, and every acknowledged one is read back.
+//! Writes and reads without pause, and knows of every row whether it was acknowledged.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use futures::future::join_all;
-use futures::{StreamExt, stream};
+use anyhow::{Context, ensure};
+use clap::Args;
+use e2e::report::{Failure, Progress, Report, Verdict, print};
+use futures::{FutureExt, Stream, StreamExt, stream};
+use rand::Rng;
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{interval, sleep};
 
-use crate::{Target, say};
+use crate::connection::Connection;
 
-/// The file that ends a load.
-pub const UNTIL: &str = "/tmp/stop";
-/// Clients side by side.
-const WORKERS: u32 = 4;
+/// Requests under way at the same time, of each kind. A ring that stalls slows the load down, and the gap shows it.
+const IN_FLIGHT: usize = 128;
+/// How often a row is asked for at the end before it counts as unreadable.
+const ATTEMPTS: usize = 10;
 
-#[derive(clap::Args)]
+#[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    target: Target,
-    /// Keyspace to make and use.
-    #[arg(long, default_value = "load")]
+    connection: Connection,
+    /// Keyspace to write to; made if it is not there.
+    #[arg(long, default_value = "e2e")]
     keyspace: String,
-    /// Datacenter to replicate in.
-    #[arg(long, default_value = "dc1")]
-    datacenter: String,
-    /// Copies of each row.
+    /// Replicas of each row, if the keyspace is made.
     #[arg(long, default_value_t = 3)]
     replication: u32,
     /// Writes a second, and as many reads.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 50)]
     rate: u32,
-    /// The load ends when this file appears.
-    #[arg(long, default_value = UNTIL)]
-    until_file: String,
+    /// Stop when this file appears.
+    #[arg(long)]
+    until_file: Option<PathBuf>,
+    /// Stop after so many seconds.
+    #[arg(long)]
+    duration: Option<u64>,
 }
 
-/// What all workers count together.
-#[derive(Default)]
-struct Counts {
-    acknowledged: AtomicU64,
-    write_failures: AtomicU64,
-    reads: AtomicU64,
-    read_failures: AtomicU64,
-    longest_gap_ms: AtomicU64,
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    ensure!(options.rate > 0, "--rate must be at least 1");
+    let session = options.connection.open().await?;
+    let load = Load::prepare(session, &options).await?;
+    let stop = stopped(options.until_file, options.duration).shared();
+    let writes = ticks(options.rate)
+        .take_until(stop.clone())
+        .zip(stream::iter(0..))
+        .for_each_concurrent(IN_FLIGHT, |((), sequence)| load.write(sequence));
+    let reads = ticks(options.rate).take_until(stop.clone()).for_each_concurrent(IN_FLIGHT, |()| load.read());
+    let reports = ticks(1).take_until(stop).for_each(|()| load.report());
+    tokio::join!(writes, reads, reports);
+    let verdict = load.verify().await;
+    print(&Report::Verdict(verdict.clone()))?;
+    ensure!(verdict.nothing_lost(), "{} rows are lost, {} unreadable", verdict.lost, verdict.unreadable);
+    Ok(())
 }
 
-impl Counts {
-    fn line(&self) -> serde_json::Value {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        json!({
-            "acknowledged": of(&self.acknowledged),
-            "write_failures": of(&self.write_failures),
-            "reads": of(&self.reads),
-            "read_failures": of(&self.read_failures),
-            "longest_gap_ms": of(&self.longest_gap_ms),
-        })
-    }
+fn ticks(per_second: u32) -> impl Stream<Item = ()> {
+    stream::unfold(interval(Duration::from_secs(1) / per_second), |mut interval| async {
+        interval.tick().await;
+        Some(((), interval))
+    })
+}
+
+/// Ends with the file, the time or SIGTERM, whichever comes first.
+async fn stopped(file: Option<PathBuf>, seconds: Option<u64>) {
+    let file_appears = async {
+        let Some(file) = file else { return pending().await };
+        while !file.exists() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let time_passes = async {
+        match seconds {
+            Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+            None => pending().await,
+        }
+    };
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => pending().await,
+        }
+    };
+    tokio::select! { () = file_appears => {}, () = time_passes => {}, () = terminated => {} }
 }
 
 struct Load {
     session: Session,
-    write: PreparedStatement,
-    read: PreparedStatement,
-    counts: Counts,
-    stop: AtomicBool,
-    /// Rows of an earlier run do not count.
-    run: i64,
+    insert: PreparedStatement,
+    select: PreparedStatement,
+    /// Tells the rows of this run from those of others.
+    writer: i64,
+    started: Instant,
+    tally: Mutex<Tally>,
 }
 
-/// Loads until told to stop, then verifies. The last line has the verdict.
-pub async fn run(options: Options) -> Result<()> {
-    let load = Arc::new(prepare(&options).await?);
-    let workers = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&load), worker, options.rate)));
-    let workers = join_all(workers);
-    let (mut terminate, mut tick) = (signal(SignalKind::terminate())?, interval(Duration::from_secs(1)));
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = terminate.recv() => break,
+struct Tally {
+    acknowledged: Vec<i64>,
+    last: Instant,
+    progress: Progress,
+}
+
+impl Load {
+    async fn prepare(session: Session, options: &Options) -> anyhow::Result<Self> {
+        let Options { keyspace, replication, .. } = options;
+        let (datacenter,) = session
+            .query_unpaged("SELECT data_center FROM system.local", ())
+            .await?
+            .into_rows_result()?
+            .single_row::<(String,)>()?;
+        let ddl = [
+            format!(
+                "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
+                 {{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {keyspace}.rows \
+                 (writer bigint, sequence bigint, content text, PRIMARY KEY ((writer, sequence)))"
+            ),
+        ];
+        for cql in ddl {
+            session.query_unpaged(cql.as_str(), ()).await.with_context(|| cql)?;
         }
-        say(&load.counts.line());
-        if Path::new(&options.until_file).exists() {
-            break;
-        }
+        let prepare = async |cql: String| {
+            let mut statement = session.prepare(cql).await?;
+            statement.set_consistency(Consistency::Quorum);
+            statement.set_is_idempotent(true);
+            anyhow::Ok(statement)
+        };
+        let insert = prepare(format!("INSERT INTO {keyspace}.rows (writer, sequence, content) VALUES (?, ?, ?)"));
+        let select = prepare(format!("SELECT content FROM {keyspace}.rows WHERE writer = ? AND sequence = ?"));
+        let (insert, select) = (insert.await?, select.await?);
+        let tally = Tally { acknowledged: vec![], last: Instant::now(), progress: Progress::default() };
+        Ok(Self {
+            session,
+            insert,
+            select,
+            writer: rand::rng().random(),
+            started: Instant::now(),
+            tally: Mutex::new(tally),
+        })
     }
-    load.stop.store(true, Ordering::Relaxed);
-    let acknowledged = workers.await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let keys = acknowledged.into_iter().enumerate().flat_map(|(worker, rows)| {
-        let worker = i32::try_from(worker).unwrap_or_default();
-        rows.into_iter().map(move |row| (worker, row))
-    });
-    let lost: u64 =
-        stream::iter(keys).map(|key| lost(&load, key)).buffer_unordered(32).map(u64::from).fold(0, sum).await;
-    let mut verdict = load.counts.line();
-    verdict["verified"] = verdict["acknowledged"].clone();
-    verdict["lost"] = json!(lost);
-    say(&verdict);
-    Ok(())
-}
 
-async fn sum(a: u64, b: u64) -> u64 {
-    a + b
-}
-
-async fn prepare(options: &Options) -> Result<Load> {
-    let Options { target, keyspace, datacenter, replication, .. } = options;
-    let session = target.connect().await?;
-    let strategy = format!("{{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}");
-    for statement in [
-        format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {strategy}"),
-        format!(
-            "CREATE TABLE IF NOT EXISTS {keyspace}.rows \
-             (run bigint, worker int, seq bigint, value bigint, PRIMARY KEY ((run, worker, seq)))"
-        ),
-    ] {
-        session.query_unpaged(statement, &[]).await?;
-    }
-    session.await_schema_agreement().await?;
-    let mut write = session
-        .prepare(format!("INSERT INTO {keyspace}.rows (run, worker, seq, value) VALUES (?, ?, ?, ?)"))
-        .await?;
-    let mut read = session
-        .prepare(format!("SELECT value FROM {keyspace}.rows WHERE run = ? AND worker = ? AND seq = ?"))
-        .await?;
-    for statement in [&mut write, &mut read] {
-        statement.set_consistency(Consistency::Quorum);
-        statement.set_is_idempotent(true);
-    }
-    let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
-    let run = i64::try_from(run).unwrap_or_default();
-    Ok(Load { session, write, read, counts: Counts::default(), stop: AtomicBool::new(false), run })
-}
-
-/// Writes the next row and reads an earlier one, at a steady pace. Answers the rows that were acknowledged.
-async fn work(load: Arc<Load>, worker: u32, rate: u32) -> Vec<i64> {
-    let worker = i32::try_from(worker).unwrap_or_default();
-    let mut pace = interval(Duration::from_secs(u64::from(WORKERS)) / rate);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut acknowledged, mut seq, mut last) = (Vec::new(), 0_i64, Instant::now());
-    while !load.stop.load(Ordering::Relaxed) {
-        pace.tick().await;
-        seq += 1;
-        let row = (load.run, worker, seq, value(worker, seq));
-        match load.session.execute_unpaged(&load.write, row).await {
+    async fn write(&self, sequence: i64) {
+        let row = (self.writer, sequence, self.content(sequence));
+        let result = self.session.execute_unpaged(&self.insert, row).await;
+        let mut tally = self.tally();
+        match result {
             Ok(_) => {
-                let gap = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
-                load.counts.longest_gap_ms.fetch_max(gap, Ordering::Relaxed);
-                load.counts.acknowledged.fetch_add(1, Ordering::Relaxed);
-                acknowledged.push(seq);
-                last = Instant::now();
+                let gap = u64::try_from(tally.last.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tally.progress.longest_gap_ms = tally.progress.longest_gap_ms.max(gap);
+                tally.last = Instant::now();
+                tally.progress.acknowledged += 1;
+                tally.acknowledged.push(sequence);
             }
             Err(error) => {
-                load.counts.write_failures.fetch_add(1, Ordering::Relaxed);
-                say(&json!({ "failed": "write", "error": error.to_string() }));
+                tally.progress.failed += 1;
+                drop(tally);
+                self.complain("write", sequence, error.to_string());
             }
         }
-        // Any earlier row will do; this one wanders over all of them.
-        let Some(&earlier) = acknowledged.get(acknowledged.len() * 2 / 3) else { continue };
-        match is_there(&load, (worker, earlier)).await {
-            Ok(true) => load.counts.reads.fetch_add(1, Ordering::Relaxed),
-            Ok(false) => {
-                say(
-                    &json!({ "failed": "read", "error": format!("row {worker}/{earlier} was acknowledged and is not there") }),
-                );
-                load.counts.read_failures.fetch_add(1, Ordering::Relaxed)
-            }
-            Err(error) => {
-                say(&json!({ "failed": "read", "error": error.to_string() }));
-                load.counts.read_failures.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Reads any of the rows acknowledged so far.
+    async fn read(&self) {
+        let sequence = {
+            let acknowledged = &self.tally().acknowledged;
+            match acknowledged.len() {
+                0 => return,
+                count => acknowledged[rand::rng().random_range(0..count)],
             }
         };
+        let error = match self.fetch(sequence).await {
+            Ok(Some(content)) if content == self.content(sequence) => {
+                self.tally().progress.read_ok += 1;
+                return;
+            }
+            Ok(found) => format!("an acknowledged row reads as {found:?}"),
+            Err(error) => format!("{error:#}"),
+        };
+        self.tally().progress.read_failed += 1;
+        self.complain("read", sequence, error);
     }
-    acknowledged
-}
 
-/// What a row must hold.
-fn value(worker: i32, seq: i64) -> i64 {
-    seq.wrapping_mul(1_000_003) ^ i64::from(worker)
-}
+    async fn fetch(&self, sequence: i64) -> anyhow::Result<Option<String>> {
+        let result = self.session.execute_unpaged(&self.select, (self.writer, sequence)).await?;
+        Ok(result.into_rows_result()?.maybe_first_row::<(String,)>()?.map(|(content,)| content))
+    }
 
-async fn is_there(load: &Load, (worker, seq): (i32, i64)) -> Result<bool> {
-    let result = load.session.execute_unpaged(&load.read, (load.run, worker, seq)).await?;
-    let row = result.into_rows_result()?.maybe_first_row::<(i64,)>()?;
-    Ok(row == Some((value(worker, seq),)))
-}
+    fn content(&self, sequence: i64) -> String {
+        format!("row {sequence} of {}", self.writer)
+    }
 
-/// Whether an acknowledged row is gone. A question that fails is asked again: the ring may be busy, the row is not lost.
-async fn lost(load: &Load, key: (i32, i64)) -> bool {
-    for _ in 0..30 {
-        match is_there(load, key).await {
-            Ok(there) => return !there,
-            Err(_) => sleep(Duration::from_secs(1)).await,
+    async fn report(&self) {
+        let releases = self.releases().await;
+        let mut tally = self.tally();
+        // A question that failed leaves the last answer standing.
+        if let Ok(releases) = releases {
+            tally.progress.releases = releases;
         }
+        let line = Report::Progress(tally.progress.clone());
+        drop(tally);
+        // Without a reader of its output the load goes on: the verdict counts.
+        _ = print(&line);
     }
-    true
+
+    async fn releases(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let cql = "SELECT address, release_version FROM system_views.gossip_info";
+        let rows = self.session.query_unpaged(cql, ()).await?.into_rows_result()?;
+        let known = rows.rows::<(IpAddr, Option<String>)>()?.filter_map(Result::ok);
+        Ok(known.filter_map(|(address, release)| Some((address.to_string(), release?))).collect())
+    }
+
+    fn complain(&self, operation: &str, sequence: i64, error: String) {
+        let operation = operation.to_owned();
+        let sequence = sequence.unsigned_abs();
+        let at = self.started.elapsed().as_secs_f64();
+        _ = print(&Report::Failure(Failure { operation, sequence, at, error }));
+    }
+
+    async fn verify(&self) -> Verdict {
+        let acknowledged = self.tally().acknowledged.clone();
+        let verdict = Verdict { load: self.tally().progress.clone(), ..Verdict::default() };
+        stream::iter(acknowledged)
+            .map(|sequence| async move {
+                for _ in 0..ATTEMPTS {
+                    if let Ok(content) = self.fetch(sequence).await {
+                        return Some(content.is_some_and(|content| content == self.content(sequence)));
+                    }
+                    sleep(Duration::from_secs(1)).await;
+                }
+                None
+            })
+            .buffer_unordered(IN_FLIGHT)
+            .fold(verdict, async |mut verdict, intact| {
+                match intact {
+                    Some(true) => verdict.verified += 1,
+                    Some(false) => verdict.lost += 1,
+                    None => verdict.unreadable += 1,
+                }
+                verdict
+            })
+            .await
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

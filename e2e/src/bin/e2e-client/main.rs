@@ -1,72 +1,32 @@
-//! A client of Cassandra that runs inside the cluster: a load whose every acknowledged write is read back at the end, and
-//! single statements.
+//! Runs as a pod beside the database: writes and reads without pause, or runs single statements.
 
+mod connection;
 mod cql;
 mod load;
 
-use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
-use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
+use std::path::PathBuf;
 
+use clap::Parser;
+
+/// CQL client of the end-to-end tests.
 #[derive(Parser)]
-#[command(version, about = "Client of Cassandra for tests: load, verification, single statements")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
 enum Command {
-    /// Write and read without pause until told to stop, then read back every acknowledged write.
+    /// Writes and reads at QUORUM until told to stop, then reads back every row that was acknowledged.
     Load(load::Options),
-    /// End the load that runs in this container.
+    /// Tells a `load` in the same container to stop: `load --until-file PATH` and `stop PATH`.
     Stop {
-        /// The file that ends the load.
-        #[arg(long, default_value = load::UNTIL)]
-        until_file: String,
+        /// The file to create.
+        path: PathBuf,
     },
-    /// Run statements and print each row as a JSON list.
+    /// Runs statements and prints their rows as JSON, one a line.
     Cql(cql::Options),
 }
 
-/// How to connect.
-#[derive(Args)]
-struct Target {
-    /// Host to begin with; may be given several times.
-    #[arg(long = "contact", required = true, value_name = "HOST")]
-    contacts: Vec<String>,
-    /// Name to log in with; without it there is no login.
-    #[arg(long, env = "CASSANDRA_USERNAME")]
-    username: Option<String>,
-    /// Password to log in with.
-    #[arg(long, env = "CASSANDRA_PASSWORD", hide_env_values = true, default_value = "")]
-    password: String,
-}
-
-impl Target {
-    /// Connects with the driver's defaults, as an application would.
-    async fn connect(&self) -> Result<Session> {
-        let contacts = self.contacts.iter().map(|host| format!("{host}:9042"));
-        let mut builder = SessionBuilder::new().known_nodes(contacts);
-        if let Some(username) = &self.username {
-            builder = builder.user(username, &self.password);
-        }
-        Ok(builder.build().await?)
-    }
-}
-
 #[tokio::main]
-async fn main() -> Result<()> {
-    match Cli::parse().command {
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
         Command::Load(options) => load::run(options).await,
-        Command::Stop { until_file } => Ok(std::fs::write(until_file, "")?),
+        Command::Stop { path } => Ok(std::fs::write(path, [])?),
         Command::Cql(options) => cql::run(options).await,
     }
-}
-
-/// One line of JSON on standard output: the protocol with whoever reads the log of the pod.
-#[expect(clippy::print_stdout, reason = "the output is what this program is for")]
-fn say(line: &serde_json::Value) {
-    println!("{line}");
 }

@@ -1,0 +1,85 @@
+//! What the client in the cluster tells the harness: one JSON object a line, on standard output.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::{Deserialize, Serialize};
+
+/// A line of the load generator.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "report")]
+pub enum Report {
+    /// Each second: the sums so far.
+    Progress(Progress),
+    /// A request that the driver gave up.
+    Failure(Failure),
+    /// The last line: what became of the rows that were acknowledged.
+    Verdict(Verdict),
+}
+
+/// Sums since the start.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Writes that a quorum has acknowledged.
+    pub acknowledged: u64,
+    /// Writes that failed; nobody knows whether they are stored.
+    pub failed: u64,
+    /// Reads that returned the row as it was written.
+    pub read_ok: u64,
+    /// Reads that failed, or returned something else.
+    pub read_failed: u64,
+    /// The longest time between two acknowledged writes.
+    pub longest_gap_ms: u64,
+    /// The release that each node runs, by address, as the ring itself tells it.
+    pub releases: BTreeMap<String, String>,
+}
+
+impl Progress {
+    /// Requests of both kinds that failed.
+    pub fn failures(&self) -> u64 {
+        self.failed + self.read_failed
+    }
+}
+
+/// A request that the driver gave up.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// `write` or `read`.
+    pub operation: String,
+    /// The row.
+    pub sequence: u64,
+    /// Seconds since the start of the load.
+    pub at: f64,
+    /// What the driver said.
+    pub error: String,
+}
+
+/// What became of the rows that were acknowledged.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Rows read back as they were written.
+    pub verified: u64,
+    /// Rows that are missing, or hold something else.
+    pub lost: u64,
+    /// Rows that could not be read: neither verified nor lost.
+    pub unreadable: u64,
+    /// The sums at the end of the load.
+    pub load: Progress,
+}
+
+impl Verdict {
+    /// Whether every acknowledged row is there.
+    pub fn nothing_lost(&self) -> bool {
+        self.lost == 0 && self.unreadable == 0
+    }
+}
+
+/// Prints an object as one line.
+pub fn print(line: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(line)?;
+    line.push(b'\n');
+    Ok(std::io::stdout().lock().write_all(&line)?)
+}
