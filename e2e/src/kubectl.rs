@@ -98,6 +98,10 @@ pub fn state(namespace: &str) -> String {
 }
 
 fn run(args: &[&str], input: &str) -> Result<String> {
+    // Never whatever cluster kubectl happens to point to: tests delete namespaces.
+    if ["KUBE_CONTEXT", "KUBECONFIG"].into_iter().all(|name| std::env::var_os(name).is_none()) {
+        bail!("no cluster is chosen: start this with `make e2e`");
+    }
     let mut command = Command::new("kubectl");
     if let Ok(context) = std::env::var("KUBE_CONTEXT") {
         command.args(["--context", &context]);

@@ -1,3 +1,8 @@
-//! End-to-end harness: a real cluster, and what the tests and the demo do with it.
+//! End-to-end harness: a real cluster through `kubectl`, as a user has it, and what the tests and the demo do with it.
 
+pub mod audit;
+pub mod client;
+pub mod kubectl;
+pub mod load;
+pub mod manifests;
 pub mod report;

@@ -1,0 +1,63 @@
+//! CQL statements from inside the cluster, by the image `e2e-client` in a pod of its own.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::kubectl::{apply, get, kubectl, text, wait_for};
+
+const POD: &str = "cql";
+
+/// Who logs in.
+pub enum Login<'a> {
+    /// As the Secret of this name says.
+    Secret(&'a str),
+    /// With a name and a password.
+    Plain(&'a str, &'a str),
+}
+
+/// Runs a statement against a Cassandra and answers its rows; fails with what the client says.
+pub fn cql(namespace: &str, database: &str, login: &Login, statement: &str) -> Result<Vec<Value>> {
+    kubectl(&["delete", "pod", "-n", namespace, POD, "--ignore-not-found", "--grace-period=1"])?;
+    apply(&pod(namespace, database, login, statement)?.to_string())?;
+    let phase = wait_for("the end of a CQL statement", namespace, 90, || {
+        let phase = text(&get(namespace, &format!("pod/{POD}"))?, "/status/phase");
+        Ok(["Succeeded", "Failed"].contains(&phase.as_str()).then_some(phase))
+    })?;
+    let said = kubectl(&["logs", "-n", namespace, POD])?;
+    ensure!(phase == "Succeeded", "{said}");
+    said.lines().map(|row| Ok(serde_json::from_str(row)?)).collect()
+}
+
+fn pod(namespace: &str, database: &str, login: &Login, statement: &str) -> Result<Value> {
+    let tag =
+        std::env::var("E2E_TAG").context("E2E_TAG, the tag of the images, is not set: use `make e2e`")?;
+    let registry = std::env::var("E2E_REGISTRY").unwrap_or_else(|_| "localhost".to_owned());
+    let (username, password) = match login {
+        Login::Secret(name) => (from_secret(name, "username"), from_secret(name, "password")),
+        Login::Plain(username, password) => (json!({ "value": username }), json!({ "value": password })),
+    };
+    let env = |name: &str, mut value: Value| {
+        value["name"] = json!(name);
+        value
+    };
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": POD, "namespace": namespace },
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": "client",
+                "image": format!("{registry}/cassandra-e2e-client:{tag}"),
+                "imagePullPolicy": "IfNotPresent",
+                "args": ["cql", "--contacts", format!("{database}:9042"), "--patience", "5", statement],
+                "env": [env("CASSANDRA_USERNAME", username), env("CASSANDRA_PASSWORD", password)],
+            }],
+        },
+    }))
+}
+
+fn from_secret(name: &str, key: &str) -> Value {
+    json!({ "valueFrom": { "secretKeyRef": { "name": name, "key": key } } })
+}

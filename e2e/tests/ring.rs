@@ -1,0 +1,61 @@
+//! The life of a ring of three racks, as one story: each chapter goes on where the one before has left the ring.
+
+#[path = "ring/objects.rs"]
+mod objects;
+#[path = "ring/refused.rs"]
+mod refused;
+#[path = "ring/silence.rs"]
+mod silence;
+#[path = "ring/update.rs"]
+mod update;
+
+use anyhow::Result;
+use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, text};
+use e2e::manifests;
+use serde_json::Value;
+
+const NAMESPACE: &str = "e2e-ring";
+const CASSANDRA: &str = "cas/ring";
+const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
+
+#[test]
+fn the_life_of_a_ring() -> Result<()> {
+    fresh_namespace(NAMESPACE)?;
+    apply(&manifests::ring(NAMESPACE, "ring", "4.1.9").to_string())?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 300)?;
+
+    objects::everything_is_there()?;
+    objects::only_the_superuser_of_the_secret_can_log_in()?;
+    refused::nothing_is_touched()?;
+    update::the_ops_manager_ends_in_the_middle_and_goes_on()?;
+    silence::a_quiet_ring_costs_no_write()?;
+    silence::a_halt_of_the_user_is_respected()?;
+    update::pods_are_renewed_one_at_a_time_in_order_of_the_racks()?;
+    the_end()
+}
+
+/// `deletionPolicy: Delete` takes the volumes, and all that is left goes with the namespace.
+fn the_end() -> Result<()> {
+    kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"])?;
+    assert_eq!(get(NAMESPACE, "pvc")?["items"], Value::Array(vec![]));
+    kubectl(&["delete", "namespace", NAMESPACE, "--timeout=180s"]).map(drop)
+}
+
+/// Uid, generation and image of a PetSet or a pod: what an update changes.
+fn fingerprint() -> Result<Vec<[String; 4]>> {
+    let objects = get(NAMESPACE, "petset,pods,cas")?;
+    let of = |object: &Value| {
+        ["/metadata/name", "/metadata/uid", "/metadata/generation", "/spec/version"]
+            .map(|at| text(object, at))
+    };
+    let mut all: Vec<_> = objects["items"].as_array().into_iter().flatten().map(of).collect();
+    all.retain(|object| object[0].starts_with("ring"));
+    Ok(all)
+}
+
+/// Image of the database in each pod.
+fn images() -> Result<Vec<String>> {
+    PODS.iter()
+        .map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/spec/containers/0/image")))
+        .collect()
+}

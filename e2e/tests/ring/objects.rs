@@ -1,0 +1,57 @@
+//! What a Cassandra becomes.
+
+use anyhow::Result;
+use e2e::client::{Login, cql};
+use e2e::kubectl::{condition, get, text};
+use serde_json::json;
+
+use crate::{CASSANDRA, NAMESPACE, PODS};
+
+pub fn everything_is_there() -> Result<()> {
+    let cassandra = get(NAMESPACE, CASSANDRA)?;
+    for type_ in ["ProvisioningStarted", "ReplicaReady", "AcceptingConnection", "Ready", "Provisioned"] {
+        assert_eq!(condition(&cassandra, type_).map(|c| &c["status"]), Some(&json!("True")), "{type_}");
+    }
+    assert_eq!(text(&cassandra, "/status/observedGeneration"), text(&cassandra, "/metadata/generation"));
+    for object in [
+        "petset/ring-rack-a",
+        "petset/ring-rack-b",
+        "petset/ring-rack-c",
+        "service/ring",
+        "service/ring-rack-a-pods",
+        "service/ring-rack-b-pods",
+        "service/ring-rack-c-pods",
+        "secret/ring-auth",
+        "secret/ring-config",
+        "pdb/ring",
+        "appbinding/ring",
+        "pod/ring-rack-a-0",
+    ] {
+        let labels = &get(NAMESPACE, object)?["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/name"], "cassandras.kubedb.com", "{object}");
+        assert_eq!(labels["app.kubernetes.io/instance"], "ring", "{object}");
+        assert_eq!(labels["app.kubernetes.io/managed-by"], "kubedb.com", "{object}");
+    }
+    assert_eq!(get(NAMESPACE, "pdb/ring")?["spec"]["maxUnavailable"], 1);
+    let binding = get(NAMESPACE, "appbinding/ring")?;
+    assert_eq!(text(&binding, "/spec/clientConfig/service/name"), "ring");
+    assert_eq!(text(&binding, "/spec/secret/name"), "ring-auth");
+    assert_eq!(text(&get(NAMESPACE, "secret/ring-auth")?, "/type"), "kubernetes.io/basic-auth");
+    let nodes: std::collections::BTreeSet<_> = PODS
+        .iter()
+        .map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/spec/nodeName")))
+        .collect::<Result<_>>()?;
+    assert!(!nodes.contains(""), "every pod has its node");
+    Ok(())
+}
+
+pub fn only_the_superuser_of_the_secret_can_log_in() -> Result<()> {
+    let keyspace = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = 'system_auth'";
+    let rows = cql(NAMESPACE, "ring", &Login::Secret("ring-auth"), keyspace)?;
+    let replication = rows[0].to_string();
+    assert!(replication.contains("NetworkTopologyStrategy") && replication.contains("dc1"), "{replication}");
+    let default = Login::Plain("cassandra", "cassandra");
+    let said = cql(NAMESPACE, "ring", &default, "SELECT * FROM system.local").unwrap_err().to_string();
+    assert!(said.contains("cassandra is not permitted to log in") || said.contains("incorrect"), "{said}");
+    Ok(())
+}

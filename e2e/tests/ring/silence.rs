@@ -1,0 +1,71 @@
+//! When the operators write nothing: proven from the audit log of the API server.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::audit::{Request, mark, since};
+use e2e::kubectl::{apply, condition, get, patch, phase, wait_for};
+use e2e::manifests::update;
+use serde_json::json;
+
+use crate::{CASSANDRA, NAMESPACE, fingerprint, images};
+
+/// One minute of a Ready ring: nothing but the leases.
+pub fn a_quiet_ring_costs_no_write() -> Result<()> {
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 60)?;
+    let start = mark()?;
+    sleep(Duration::from_secs(60));
+    let writes: Vec<_> =
+        since(&start)?.into_iter().filter(|r| r.is_write() && r.resource != "leases").collect();
+    assert_eq!(about_the_ring(writes), []);
+    Ok(())
+}
+
+/// While the user's halt stands, a change of the spec has no effect and a request waits; the status goes on.
+pub fn a_halt_of_the_user_is_respected() -> Result<()> {
+    let before = images()?;
+    patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "halted": true } }))?;
+    let halted = wait_for("the answer to the halt", NAMESPACE, 30, || {
+        let cassandra = get(NAMESPACE, CASSANDRA)?;
+        let paused = condition(&cassandra, "Paused").is_some_and(|paused| paused["status"] == "True");
+        Ok(paused.then(fingerprint))
+    })??;
+    let start = mark()?;
+    let settings = json!({ "inline": { "cassandra.yaml": "max_hint_window: 2h" } });
+    patch(
+        NAMESPACE,
+        CASSANDRA,
+        &json!({ "metadata": { "labels": { "team": "a" } }, "spec": { "configuration": settings } }),
+    )?;
+    apply(&update(NAMESPACE, "to-5", "ring", "5.0.6").to_string())?;
+    let waiting = wait_for("the request to wait", NAMESPACE, 30, || {
+        let request = get(NAMESPACE, "casops/to-5")?;
+        Ok(condition(&request, "Waiting").cloned())
+    })?;
+    assert_eq!(waiting["reason"], "HaltedByUser");
+    sleep(Duration::from_secs(20));
+
+    let writes: Vec<_> = about_the_ring(since(&start)?).into_iter().filter(Request::is_write).collect();
+    let changes = |operator: &str| {
+        writes
+            .iter()
+            .filter(|r| r.operator == operator && !r.resource.ends_with("/status") && r.resource != "events")
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        writes.iter().any(|r| r.operator == "provisioner" && r.resource == "cassandras/status"),
+        "it is alive"
+    );
+    assert_eq!(changes("provisioner"), [&Request { operator: String::new(), ..writes[0].clone() }; 0]);
+    assert_eq!(get(NAMESPACE, "casops/to-5")?["status"]["phase"], "Pending");
+    assert_eq!(images()?, before);
+    let petsets =
+        |all: Vec<[String; 4]>| all.into_iter().filter(|object| object[0] != "ring").collect::<Vec<_>>();
+    assert_eq!(petsets(fingerprint()?), petsets(halted), "PetSets and pods are as they were");
+    Ok(())
+}
+
+fn about_the_ring(requests: Vec<Request>) -> Vec<Request> {
+    requests.into_iter().filter(|request| request.namespace == NAMESPACE).collect()
+}

@@ -1,0 +1,119 @@
+//! A node that is alone: its settings, and what remains of it.
+
+use anyhow::Result;
+use e2e::client::{Login, cql};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, patch, phase, text, wait_for};
+use e2e::manifests;
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "e2e-standalone";
+const CASSANDRA: &str = "cas/db";
+const CLAIM: &str = "pvc/data-db-0";
+const SECRET: &str = "secret/db-auth";
+
+#[test]
+fn the_lives_of_a_node() -> Result<()> {
+    fresh_namespace(NAMESPACE)?;
+    wrong_settings_are_named()?;
+    settings_take_effect()?;
+    do_not_terminate_means_it()?;
+    halt_keeps_volume_and_login()?;
+    delete_keeps_the_login()?;
+    wipe_out_keeps_nothing()?;
+    kubectl(&["delete", "namespace", NAMESPACE, "--timeout=120s"]).map(drop)
+}
+
+fn create(settings: &str, policy: &str) -> Result<()> {
+    let mut node = manifests::standalone(NAMESPACE, "db", "4.1.10");
+    node["spec"]["configuration"] = json!({ "inline": { "cassandra.yaml": settings } });
+    node["spec"]["deletionPolicy"] = json!(policy);
+    apply(&node.to_string()).map(drop)
+}
+
+fn delete() -> Result<()> {
+    kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"]).map(drop)
+}
+
+/// A setting of the operator's fails before Cassandra starts, one that nobody knows fails in Cassandra; the status names both.
+fn wrong_settings_are_named() -> Result<()> {
+    for (settings, said) in [
+        (
+            "listen_address: 1.2.3.4",
+            "listen_address is set by the operator (it is the address of the pod); remove it",
+        ),
+        ("no_such_setting: 1", "no_such_setting"),
+    ] {
+        create(settings, "WipeOut")?;
+        wait_for(&format!("a word on {settings}"), NAMESPACE, 90, || {
+            let cassandra = get(NAMESPACE, CASSANDRA)?;
+            let message =
+                condition(&cassandra, "ReplicaReady").map(|c| text(c, "/message")).unwrap_or_default();
+            Ok(message.contains(said).then_some(()))
+        })?;
+        delete()?;
+    }
+    Ok(())
+}
+
+fn settings_take_effect() -> Result<()> {
+    create("max_hint_window: 7h", "DoNotTerminate")?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
+    let rows = cql(
+        NAMESPACE,
+        "db",
+        &Login::Secret("db-auth"),
+        "SELECT value FROM system_views.settings WHERE name = 'max_hint_window'",
+    )?;
+    assert!(rows[0].to_string().contains("7h"), "{rows:?}");
+    Ok(())
+}
+
+fn do_not_terminate_means_it() -> Result<()> {
+    let said = kubectl(&["delete", "-n", NAMESPACE, CASSANDRA]).unwrap_err().to_string();
+    assert!(said.contains("spec.deletionPolicy of Cassandra db is DoNotTerminate"), "{said}");
+    assert!(get(NAMESPACE, CASSANDRA)?["metadata"]["deletionTimestamp"].is_null());
+    Ok(())
+}
+
+/// The node comes back with its data and its password.
+fn halt_keeps_volume_and_login() -> Result<()> {
+    let login = Login::Secret("db-auth");
+    let replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
+    cql(NAMESPACE, "db", &login, &format!("CREATE KEYSPACE kept WITH replication = {replication}"))?;
+    let password = text(&get(NAMESPACE, SECRET)?, "/data/password");
+    let volume = text(&get(NAMESPACE, CLAIM)?, "/metadata/uid");
+    patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "deletionPolicy": "Halt" } }))?;
+    delete()?;
+    assert_eq!(remains(), (true, true));
+
+    create("max_hint_window: 7h", "Delete")?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
+    assert_eq!(text(&get(NAMESPACE, SECRET)?, "/data/password"), password);
+    assert_eq!(text(&get(NAMESPACE, CLAIM)?, "/metadata/uid"), volume);
+    let kept = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = 'kept'";
+    assert_eq!(cql(NAMESPACE, "db", &login, kept)?.len(), 1);
+    Ok(())
+}
+
+fn delete_keeps_the_login() -> Result<()> {
+    delete()?;
+    assert_eq!(remains(), (false, true));
+    Ok(())
+}
+
+fn wipe_out_keeps_nothing() -> Result<()> {
+    create("max_hint_window: 7h", "WipeOut")?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
+    delete()?;
+    assert_eq!(remains(), (false, false));
+    Ok(())
+}
+
+/// Whether volume and login are there once what is going has gone.
+fn remains() -> (bool, bool) {
+    let stays = |object: &str| {
+        let found = get(NAMESPACE, object).unwrap_or_default();
+        found != Value::Null && found["metadata"]["deletionTimestamp"].is_null()
+    };
+    (stays(CLAIM), stays(SECRET))
+}
