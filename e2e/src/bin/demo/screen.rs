@@ -22,14 +22,11 @@ impl Picture {
     /// Looks at the cluster.
     pub fn of(request: &CassandraOpsRequest) -> Result<Self> {
         let progress = request.status.as_ref().and_then(|status| status.progress.clone());
-        let counts = load::last_line(NAMESPACE)?;
+        let sums = load::progress(NAMESPACE);
         Ok(Self {
             request: format!("{:?} {}", request.phase(), progress.unwrap_or_default()),
             pods: pods()?.iter().map(pod).collect(),
-            load: format!(
-                "written {}, failed writes {}, failed reads {}",
-                counts["acknowledged"], counts["write_failures"], counts["read_failures"]
-            ),
+            load: format!("{} rows acknowledged, {} requests failed", sums.acknowledged, sums.failures()),
         })
     }
 }

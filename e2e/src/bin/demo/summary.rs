@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use api::{CassandraOpsRequest, condition};
 use e2e::kubectl::{kubectl, text};
 use e2e::load;
+use e2e::report::Verdict;
 use serde_json::Value;
 
 use crate::{NAMESPACE, RING};
@@ -27,21 +28,15 @@ pub fn pods() -> Result<Vec<Value>> {
     Ok(serde_json::from_value(list["items"].take())?)
 }
 
-/// Asks each node which release it runs.
+/// The release of each pod, as the ring tells it to the client.
 pub fn releases() -> Result<BTreeMap<String, String>> {
-    pods()?.iter().map(|pod| Ok((text(pod, "/metadata/name"), release(&text(pod, "/status/podIP"))?))).collect()
-}
-
-fn release(address: &str) -> Result<String> {
-    let question = "SELECT release_version FROM system.local";
-    let client = ["exec", "-n", NAMESPACE, load::POD, "--", "/app"];
-    let answer = kubectl(&[&client[..], &["cql", "--pin", "--contact", address, question]].concat())?;
-    let row: Vec<String> = serde_json::from_str(&answer).with_context(|| format!("{address} says {answer}"))?;
-    row.into_iter().next().with_context(|| format!("{address} does not name its release"))
+    let by_address = load::progress(NAMESPACE).releases;
+    let release = |pod: &Value| by_address.get(&text(pod, "/status/podIP")).cloned().unwrap_or_default();
+    Ok(pods()?.iter().map(|pod| (text(pod, "/metadata/name"), release(pod))).collect())
 }
 
 /// The summary, for people.
-pub fn text_of(request: &CassandraOpsRequest, releases: &Releases, verdict: &Value) -> Result<String> {
+pub fn text_of(request: &CassandraOpsRequest, releases: &Releases, verdict: &Verdict) -> Result<String> {
     let mut text = format!("Updated in {} s\n\n", seconds(request, "UpdateVersion", "Successful")?);
     writeln!(text, "{:<16} {:>8} {:>8} {:>8}", "pod", "before", "after", "seconds")?;
     for (pod, after) in &releases.after {
@@ -49,15 +44,17 @@ pub fn text_of(request: &CassandraOpsRequest, releases: &Releases, verdict: &Val
         let took = seconds(request, &format!("EvictPod--{pod}"), &format!("RunningPod--{pod}"))?;
         writeln!(text, "{pod:<16} {before:>8} {after:>8} {took:>8}")?;
     }
-    let failed = |field: &str| verdict[field].as_u64().unwrap_or_default();
-    let failed = failed("write_failures") + failed("read_failures");
     writeln!(text)?;
-    writeln!(text, "{:<34} {:>8}", "rows written at QUORUM", verdict["acknowledged"])?;
-    writeln!(text, "{:<34} {:>8}", "rows read at QUORUM meanwhile", verdict["reads"])?;
-    writeln!(text, "{:<34} {failed:>8}", "failed requests")?;
-    writeln!(text, "{:<34} {:>8}", "longest wait for an answer (ms)", verdict["longest_gap_ms"])?;
-    writeln!(text, "{:<34} {:>8}", "rows read back at the end", verdict["verified"])?;
-    writeln!(text, "{:<34} {:>8}", "rows lost", verdict["lost"])?;
+    for (what, count) in [
+        ("rows written at QUORUM", verdict.load.acknowledged),
+        ("rows read at QUORUM meanwhile", verdict.load.read_ok),
+        ("failed requests", verdict.load.failures()),
+        ("longest pause between writes (ms)", verdict.load.longest_gap_ms),
+        ("rows read back at the end", verdict.verified),
+        ("rows lost", verdict.lost),
+    ] {
+        writeln!(text, "{what:<34} {count:>8}")?;
+    }
     Ok(text)
 }
 

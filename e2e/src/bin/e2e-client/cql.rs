@@ -27,7 +27,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             continue;
         }
         let result = result.into_rows_result()?;
-        let names: Vec<String> = result.column_specs().iter().map(|column| column.name().to_owned()).collect();
+        let names: Vec<String> =
+            result.column_specs().iter().map(|column| column.name().to_owned()).collect();
         for row in result.rows::<Row>()? {
             let object: Map<String, Value> =
                 names.iter().cloned().zip(row?.columns.into_iter().map(json)).collect();

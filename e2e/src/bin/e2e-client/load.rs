@@ -137,8 +137,10 @@ impl Load {
             statement.set_is_idempotent(true);
             anyhow::Ok(statement)
         };
-        let insert = prepare(format!("INSERT INTO {keyspace}.rows (writer, sequence, content) VALUES (?, ?, ?)"));
-        let select = prepare(format!("SELECT content FROM {keyspace}.rows WHERE writer = ? AND sequence = ?"));
+        let insert =
+            prepare(format!("INSERT INTO {keyspace}.rows (writer, sequence, content) VALUES (?, ?, ?)"));
+        let select =
+            prepare(format!("SELECT content FROM {keyspace}.rows WHERE writer = ? AND sequence = ?"));
         let (insert, select) = (insert.await?, select.await?);
         let tally = Tally { acknowledged: vec![], last: Instant::now(), progress: Progress::default() };
         Ok(Self {
