@@ -1,0 +1,61 @@
+# Everything a person or CI runs. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit e2e up down clean images crds audit
+
+chart := charts/cassandra-operators
+cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
+deny := $(cache)/tools/bin/cargo-deny
+
+help: ## This list
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@echo
+	@echo "With KUBE_CONTEXT=<context>, demo and e2e use that cluster; see README.md."
+
+demo: ## Create a ring, update it from 4.1 to 5.0 under load, watch it live
+ifdef KUBE_CONTEXT
+	e2e/run cargo run --quiet --package e2e --bin demo
+else
+	e2e/run demo
+endif
+
+test: check unit e2e ## All tests, from lints to end to end
+
+check: $(deny) ## Formatting, lints, documentation, dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --locked --quiet
+	$(deny) --all-features check bans licenses sources
+	! cargo tree --package provisioner --edges normal | grep -w ops-manager
+	! cargo tree --package ops-manager --edges normal | grep -w provisioner
+
+unit: ## Tests that need no cluster
+	cargo test --workspace --exclude e2e --locked
+	cargo test --package e2e --lib --bins --locked
+
+e2e: ## Tests on a real cluster with real Cassandra
+	e2e/run cargo test --package e2e --locked -- --test-threads=1 --nocapture
+
+up: ## Start the embedded cluster with the operators in it
+	e2e/run true
+	@echo 'eval "$$(e2e/cluster/cluster env)" lets you use it'
+
+down: ## End the embedded cluster and remove all that it left on this machine
+	e2e/cluster/cluster down
+
+clean: down ## The same, and remove what was built in this checkout
+	cargo clean --quiet
+
+images: ## Build the images of the operators as archives
+	e2e/images/build operators
+
+crds: ## Write the definitions into the chart, from the types
+	cargo run --quiet --package api --bin crdgen -- $(chart)/crds
+
+audit: $(deny) ## Known vulnerabilities of the dependencies; needs the internet
+	$(deny) check advisories
+
+$(deny):
+	cargo install --locked --quiet cargo-deny --version 0.20.2 --root $(cache)/tools
