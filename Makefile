@@ -25,18 +25,20 @@ test: check unit e2e ## All tests, from lints to end to end
 
 check: $(deny) ## Formatting, lints, documentation, dependencies
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo clippy --workspace --all-targets --features e2e/cluster --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(deny) --all-features check bans licenses sources
 	! cargo tree --package provisioner --edges normal | grep -w ops-manager
 	! cargo tree --package ops-manager --edges normal | grep -w provisioner
 
 unit: ## Tests that need no cluster
-	cargo test --workspace --exclude e2e --locked
-	cargo test --package e2e --lib --bins --locked
+	cargo test --workspace --locked
 
 e2e: ## Tests on a real cluster with real Cassandra
-	e2e/run cargo test --package e2e --locked -- --test-threads=1 --nocapture
+	e2e/run bash -euo pipefail -c ' \
+	  helm lint --strict $(chart); \
+	  cargo test --workspace --features e2e/cluster --locked \
+	    --test validation --test ring --test standalone -- --test-threads=1 --nocapture'
 
 up: ## Start the embedded cluster with the operators in it
 	e2e/run true
