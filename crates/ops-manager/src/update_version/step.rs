@@ -257,9 +257,6 @@ fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
     }
 }
 
-/// What is left when the halt is lifted.
-pub const RESUMED: &str = "spec.halted is lifted; waits for the provisioner to report the Cassandra Ready";
-
 /// The ring is at its goal and resumed.
 fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     if let Some(cause) = &record.roll_back {
@@ -272,9 +269,9 @@ fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
         return Step::Finish(Outcome::Successful);
     }
     Step::Wait(Wait {
-        condition: "ResumeDatabase".to_owned(),
+        condition: "DatabaseReady".to_owned(),
         reason: "AwaitingReady",
-        message: RESUMED.to_owned(),
+        message: "waits for the provisioner to report the Cassandra Ready".to_owned(),
         step: Some("ready".to_owned()),
     })
 }

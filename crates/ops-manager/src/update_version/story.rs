@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::observe::{Node, Observed};
-use super::step::{Outcome, RESUMED, Step, Wait};
+use super::step::{Outcome, Step, Wait};
 
 /// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
 /// blocked an eviction.
@@ -88,7 +88,13 @@ impl Story {
             let message = format!("{updated} of {} PetSets have image {}", seen.racks.len(), goal.image);
             self.roll("UpdatePetSets", updated == seen.racks.len(), message);
         }
+        let back = record.roll_back.is_some();
         for pod in pods.iter().filter(done) {
+            // On the way back, most pods never left.
+            let evicted = format!("RollBackEvictPod--{}", pod.name);
+            if back && condition::get(&self.status.conditions, &evicted).is_none() {
+                continue;
+            }
             let message = format!("pod {} is Ready on image {}", pod.name, goal.image);
             self.roll(&format!("RunningPod--{}", pod.name), true, message);
         }
@@ -153,7 +159,12 @@ impl Story {
                 if seen.ring.is_some() {
                     self.whole();
                 }
-                self.say("ResumeDatabase", false, "AwaitingReady", RESUMED);
+                self.say(
+                    "ResumeDatabase",
+                    true,
+                    "Resumed",
+                    "spec.halted is lifted; the provisioner is at work again",
+                );
             }
             Step::Finish(outcome) => self.finish(outcome),
         }
