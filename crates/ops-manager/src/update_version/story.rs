@@ -197,12 +197,7 @@ impl Story {
         match outcome {
             Outcome::Successful => {
                 self.status.phase = Some(Phase::Successful);
-                self.say(
-                    "ResumeDatabase",
-                    true,
-                    "Resumed",
-                    "the provisioner is at work again and reports Ready",
-                );
+                self.say("DatabaseReady", true, "Ready", "the provisioner reports the Cassandra Ready");
                 self.say("Successful", true, "Successful", "completed the update of the version");
             }
             Outcome::Failed(message) => {
