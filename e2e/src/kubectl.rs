@@ -74,9 +74,13 @@ pub fn phase(namespace: &str, object: &str, phases: &[&str], seconds: u64) -> Re
     })
 }
 
-/// A namespace with nothing in it. What an earlier run left there goes first.
+/// A namespace with nothing in it. What an earlier run left there goes first, and the Cassandras before their namespace:
+/// Kubernetes itself would wait for half the grace period of their pods before it looks at anything else in there.
 pub fn fresh_namespace(name: &str) -> Result<()> {
-    kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=180s"])?;
+    if kubectl(&["get", "namespace", name]).is_ok() {
+        kubectl(&["delete", "casops,cas", "-n", name, "--all", "--wait=true", "--timeout=120s"]).ok();
+    }
+    kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=300s"])?;
     kubectl(&["create", "namespace", name]).map(drop)
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn start(options: &Options) -> anyhow::Result<()> {
 
 /// The client logs each failed request as an error by itself, and a database driver every connection: here the caller knows
 /// what is worth a line. A directive in --log-level brings them back.
-const QUIET: &str = "kube_client::client::builder=off,scylla=error";
+const QUIET: &str = "kube_client::client::builder=off,scylla=off";
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     format!("{QUIET},{level}").parse().map_err(|error| {
