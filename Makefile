@@ -38,7 +38,7 @@ e2e: ## Tests on a real cluster with real Cassandra
 	e2e/run bash -euo pipefail -c ' \
 	  helm lint --strict $(chart); \
 	  cargo test --workspace --features e2e/cluster --locked \
-	    --test validation --test ring --test standalone -- --test-threads=1 --nocapture'
+	    --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture'
 
 up: ## Start the embedded cluster with the operators in it
 	e2e/run true

@@ -1,5 +1,7 @@
 //! A node that is alone: its settings, and what remains of it.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+
 use anyhow::Result;
 use e2e::client::{Login, cql};
 use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, patch, phase, text, wait_for};

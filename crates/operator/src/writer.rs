@@ -271,6 +271,4 @@ fn classify(request: Request, error: Error) -> WriteError {
 }
 
 #[cfg(test)]
-mod real_api;
-#[cfg(test)]
 mod tests;

@@ -51,7 +51,8 @@ pub fn only_the_superuser_of_the_secret_can_log_in() -> Result<()> {
     let replication = rows[0].to_string();
     assert!(replication.contains("NetworkTopologyStrategy") && replication.contains("dc1"), "{replication}");
     let default = Login::Plain("cassandra", "cassandra");
-    let said = cql(NAMESPACE, "ring", &default, "SELECT * FROM system.local").unwrap_err().to_string();
+    let refused = cql(NAMESPACE, "ring", &default, "SELECT key FROM system.local");
+    let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(said.contains("cassandra is not permitted to log in") || said.contains("incorrect"), "{said}");
     Ok(())
 }

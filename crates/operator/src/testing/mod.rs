@@ -60,19 +60,7 @@ impl FakeApi {
 
     /// An operator on this server which always leads, at 2026-01-01T00:00:00Z until a test moves its clock.
     pub fn operator(&self, name: &'static str) -> Operator {
-        let (client, leader, metrics) = (self.client(), Leader::always(), Metrics::new());
-        Operator {
-            writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
-            events: Events::new(client.clone(), leader.clone(), name, format!("{name}-0")),
-            leader,
-            shutdown: CancellationToken::new(),
-            clock: Clock::fixed(store::TIME.parse().unwrap_or_default()),
-            scope: Scope::default(),
-            concurrency: 4,
-            client,
-            metrics,
-            health: Health::new(),
-        }
+        operator(self.client(), Clock::fixed(store::TIME.parse().unwrap_or_default()), name)
     }
 
     /// Creates the object, or replaces the one of this name, status included. Returns it as stored.
@@ -165,6 +153,27 @@ impl FakeApi {
 
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An operator on the real API server that the environment names, as a process that always leads.
+pub async fn connect(name: &'static str) -> anyhow::Result<Operator> {
+    Ok(operator(crate::client::connect(name).await?, Clock::system(), name))
+}
+
+fn operator(client: Client, clock: Clock, name: &'static str) -> Operator {
+    let (leader, metrics) = (Leader::always(), Metrics::new());
+    Operator {
+        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
+        events: Events::new(client.clone(), leader.clone(), name, format!("{name}-0")),
+        leader,
+        shutdown: CancellationToken::new(),
+        clock,
+        scope: Scope::default(),
+        concurrency: 4,
+        client,
+        metrics,
+        health: Health::new(),
     }
 }
 
