@@ -1,6 +1,7 @@
 //! Whole updates in a small world: what a user would miss if it went wrong.
 
 #![allow(missing_docs, reason = "the names of the tests say it")]
+#![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
 
 mod world;
 

@@ -1,6 +1,8 @@
 //! A small world for the step machine: it carries out steps as the API server, the provisioner, the controllers and the
 //! kubelet would, checks on every step what must never happen, and lets a test break things.
 
+#![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -267,7 +269,7 @@ fn bump(cassandra: &mut Cassandra) {
 
 fn version(name: &str) -> CassandraVersion {
     let mut version = CassandraVersion::new(name, CassandraVersionSpec::default());
-    version.spec.version = name.to_owned();
+    name.clone_into(&mut version.spec.version);
     version.spec.db.image = format!("cassandra:{name}");
     version
 }
