@@ -8,6 +8,7 @@ SHELL := bash
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
 deny := $(cache)/tools/bin/cargo-deny
+machete := $(cache)/tools/bin/cargo-machete
 
 help: ## This list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,11 +24,12 @@ endif
 
 test: check unit e2e ## All tests, from lints to end to end
 
-check: $(deny) ## Formatting, lints, documentation, dependencies
+check: $(deny) $(machete) ## Formatting, lints, documentation, dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features e2e/cluster --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(deny) --all-features check bans licenses sources
+	$(machete)
 	! cargo tree --package provisioner --edges normal | grep -w ops-manager
 	! cargo tree --package ops-manager --edges normal | grep -w provisioner
 
@@ -61,3 +63,6 @@ audit: $(deny) ## Known vulnerabilities of the dependencies; needs the internet
 
 $(deny):
 	cargo install --locked --quiet cargo-deny --version 0.20.2 --root $(cache)/tools
+
+$(machete):
+	cargo install --locked --quiet cargo-machete --version 0.9.2 --root $(cache)/tools

@@ -1,7 +1,7 @@
 //! Operator: a Cassandra becomes a running ring.
 //!
-//! [`controller`] reads from top to bottom what happens to a Cassandra: observe, decide, apply, look after its health, tell
-//! its status. [`render_config`] is the part that runs in the pods.
+//! `controller` reads from top to bottom what happens to a Cassandra: observe, decide, apply, look after its health, tell
+//! its status. `render_config` is the part that runs in the pods.
 
 mod apply;
 mod caches;
