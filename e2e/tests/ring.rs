@@ -10,7 +10,7 @@ mod silence;
 mod update;
 
 use anyhow::Result;
-use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, text};
+use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, text, wait_for};
 use e2e::manifests;
 use serde_json::Value;
 
@@ -37,7 +37,9 @@ fn the_life_of_a_ring() -> Result<()> {
 /// `deletionPolicy: Delete` takes the volumes, and all that is left goes with the namespace.
 fn the_end() -> Result<()> {
     kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"])?;
-    assert_eq!(get(NAMESPACE, "pvc")?["items"], Value::Array(vec![]));
+    wait_for("the volumes to go", NAMESPACE, 30, || {
+        Ok((get(NAMESPACE, "pvc")?["items"] == Value::Array(vec![])).then_some(()))
+    })?;
     kubectl(&["delete", "namespace", NAMESPACE, "--timeout=180s"]).map(drop)
 }
 
