@@ -1,4 +1,4 @@
-//! CQL statements from inside the cluster, by the image `e2e-client` in a pod of its own.
+//! The image `e2e-client` in pods of its own, and CQL statements by it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -18,7 +18,9 @@ pub enum Login<'a> {
 /// Runs a statement against a Cassandra and answers its rows; fails with what the client says.
 pub fn cql(namespace: &str, database: &str, login: &Login, statement: &str) -> Result<Vec<Value>> {
     kubectl(&["delete", "pod", "-n", namespace, POD, "--ignore-not-found", "--grace-period=1"])?;
-    apply(&pod(namespace, database, login, statement)?.to_string())?;
+    let contact = format!("{database}:9042");
+    let args = ["cql", "--contacts", &contact, "--patience", "5", statement];
+    apply(&pod(namespace, POD, login, &args)?.to_string())?;
     let phase = wait_for("the end of a CQL statement", namespace, 90, || {
         let phase = text(&get(namespace, &format!("pod/{POD}"))?, "/status/phase");
         Ok(["Succeeded", "Failed"].contains(&phase.as_str()).then_some(phase))
@@ -28,9 +30,10 @@ pub fn cql(namespace: &str, database: &str, login: &Login, statement: &str) -> R
     said.lines().map(|row| Ok(serde_json::from_str(row)?)).collect()
 }
 
-fn pod(namespace: &str, database: &str, login: &Login, statement: &str) -> Result<Value> {
-    let tag =
-        std::env::var("E2E_TAG").context("E2E_TAG, the tag of the images, is not set: use `make e2e`")?;
+/// A pod of the client, restricted as any pod should be.
+pub(crate) fn pod(namespace: &str, name: &str, login: &Login, args: &[&str]) -> Result<Value> {
+    let tag = std::env::var("E2E_TAG")
+        .context("E2E_TAG, the tag of the images, is not set: use `make e2e` or `make demo`")?;
     let registry = std::env::var("E2E_REGISTRY").unwrap_or_else(|_| "localhost".to_owned());
     let (username, password) = match login {
         Login::Secret(name) => (from_secret(name, "username"), from_secret(name, "password")),
@@ -43,16 +46,25 @@ fn pod(namespace: &str, database: &str, login: &Login, statement: &str) -> Resul
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": POD, "namespace": namespace },
+        "metadata": { "name": name, "namespace": namespace },
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
+            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+            "volumes": [{ "name": "tmp", "emptyDir": {} }],
             "containers": [{
                 "name": "client",
                 "image": format!("{registry}/cassandra-e2e-client:{tag}"),
                 "imagePullPolicy": "IfNotPresent",
-                "args": ["cql", "--contacts", format!("{database}:9042"), "--patience", "5", statement],
+                "args": args,
                 "env": [env("CASSANDRA_USERNAME", username), env("CASSANDRA_PASSWORD", password)],
+                "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
+                "resources": { "requests": { "cpu": "50m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } },
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": { "drop": ["ALL"] },
+                },
             }],
         },
     }))

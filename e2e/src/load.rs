@@ -1,10 +1,8 @@
 //! The load inside the cluster: `e2e-client load` as a pod.
 
-use std::env;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
-
+use crate::client::{self, Login};
 use crate::kubectl::{apply, kubectl, wait_for};
 use crate::report::{Failure, Progress, Report, Verdict};
 
@@ -13,40 +11,13 @@ pub const POD: &str = "load";
 /// What ends the load; nothing else can, since the image holds no shell.
 const UNTIL: &str = "/tmp/stop";
 
-/// Starts the load on a database and waits until rows flow.
+/// Starts the load on a ring of the racks a, b and c, and waits until rows flow.
 pub fn start(namespace: &str, database: &str) -> Result<()> {
-    let tag = env::var("E2E_TAG").context("E2E_TAG is not set; start this through the Makefile")?;
-    let registry = env::var("E2E_REGISTRY").unwrap_or_else(|_| "localhost".to_owned());
-    let secret = |key: &str| -> Value {
-        json!({ "secretKeyRef": { "name": format!("{database}-auth"), "key": key } })
-    };
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": { "name": POD, "namespace": namespace },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": false,
-            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
-            "volumes": [{ "name": "tmp", "emptyDir": {} }],
-            "containers": [{
-                "name": "client",
-                "image": format!("{registry}/cassandra-e2e-client:{tag}"),
-                "args": ["load", "--contacts", format!("{database}:9042"), "--until-file", UNTIL],
-                "env": [
-                    { "name": "CASSANDRA_USERNAME", "valueFrom": secret("username") },
-                    { "name": "CASSANDRA_PASSWORD", "valueFrom": secret("password") },
-                ],
-                "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
-                "resources": { "requests": { "cpu": "50m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } },
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": { "drop": ["ALL"] },
-                },
-            }],
-        },
-    });
+    // The headless Services of the racks: a way into the ring for each node.
+    let contacts = ["a", "b", "c"].map(|rack| format!("{database}-rack-{rack}-pods:9042")).join(",");
+    let secret = format!("{database}-auth");
+    let args = ["load", "--contacts", &contacts, "--until-file", UNTIL];
+    let pod = client::pod(namespace, POD, &Login::Secret(&secret), &args)?;
     apply(&pod.to_string())?;
     wait_for("rows of the load", namespace, 120, || Ok((progress(namespace).acknowledged > 0).then_some(())))
 }
