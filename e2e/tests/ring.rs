@@ -38,7 +38,7 @@ fn the_life_of_a_ring() -> Result<()> {
 fn the_end() -> Result<()> {
     kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"])?;
     wait_for("the volumes to go", NAMESPACE, 30, || {
-        Ok((get(NAMESPACE, "pvc")?["items"] == Value::Array(vec![])).then_some(()))
+        Ok((get(NAMESPACE, "pvc")? == Value::Null).then_some(()))
     })?;
     kubectl(&["delete", "namespace", NAMESPACE, "--timeout=180s"]).map(drop)
 }
