@@ -7,10 +7,16 @@ use operator::{Cache, Object};
 use crate::controller::Context;
 use crate::desired::Objects;
 use crate::error::Error;
+use crate::observe::Observed;
 use crate::plan::Plan;
 
 /// Applies all objects that differ. First what pods need to start, then the pods, last what tells others of them.
-pub async fn apply(context: &Context, plan: &Plan<'_>, objects: Objects) -> Result<(), Error> {
+pub async fn apply(
+    context: &Context,
+    plan: &Plan<'_>,
+    observed: &Observed,
+    objects: Objects,
+) -> Result<(), Error> {
     // Without `..`: a new kind of object that nobody applies does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let caches = &context.caches;
@@ -22,7 +28,8 @@ pub async fn apply(context: &Context, plan: &Plan<'_>, objects: Objects) -> Resu
     if let Some(budget) = disruption {
         one(context, plan, &caches.budgets, budget).await?;
     }
-    for petset in petsets {
+    let in_turn = observed.in_turn();
+    for petset in petsets.into_iter().filter(|petset| in_turn.contains(&&*petset.name_any())) {
         one::<PetSet>(context, plan, &caches.petsets, petset).await?;
     }
     one(context, plan, &caches.bindings, binding).await

@@ -150,7 +150,7 @@ impl Context {
             return Ok(Err(refusal));
         }
         if halt::provisioner_may_write(plan.cassandra) {
-            Box::pin(apply(self, plan, desired::objects(plan, version, &self.image))).await?;
+            Box::pin(apply(self, plan, observed, desired::objects(plan, version, &self.image))).await?;
         }
         Ok(Ok(()))
     }

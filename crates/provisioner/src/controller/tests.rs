@@ -78,9 +78,16 @@ fn secret(name: &str, data: &Value) -> Secret {
     serde_json::from_value(json!({ "metadata": metadata, "data": data })).unwrap()
 }
 
+/// Reconciles until all racks have begun, the second after the first.
+async fn begin(api: &FakeApi, memory: &Memory) {
+    step(api, memory).await.unwrap();
+    make_ready(api);
+    step(api, memory).await.unwrap();
+    assert_eq!(api.list::<PetSet>().len(), 2);
+}
+
 fn make_ready(api: &FakeApi) {
-    for rack in ["a", "b"] {
-        let petset = format!("db-rack-{rack}");
+    for petset in api.list::<PetSet>().iter().map(ResourceExt::name_any) {
         api.change::<PetSet>(NAMESPACE, &petset, |petset| {
             petset.status = serde_json::from_value(json!({ "replicas": 1, "readyReplicas": 1 })).unwrap();
         });
@@ -98,7 +105,7 @@ fn make_ready(api: &FakeApi) {
 #[tokio::test]
 async fn a_new_cassandra_gets_all_its_objects_and_a_finalizer() {
     let (api, memory) = (fake(&json!({})), Memory::default());
-    step(&api, &memory).await.unwrap();
+    begin(&api, &memory).await;
     let names = |list: Vec<String>| list.join(" ");
     assert_eq!(
         names(api.list::<PetSet>().iter().map(ResourceExt::name_any).collect()),
@@ -115,6 +122,19 @@ async fn a_new_cassandra_gets_all_its_objects_and_a_finalizer() {
     assert_eq!(cassandra(&api).finalizers(), [CASSANDRA_FINALIZER]);
     assert!(api.get::<Secret>(NAMESPACE, "db-auth").unwrap().owner_references().is_empty());
     assert_eq!(cassandra(&api).status.unwrap().phase, Some(api::cassandra::Phase::Provisioning));
+}
+
+#[tokio::test]
+async fn a_rack_begins_when_the_one_before_it_is_ready() {
+    let (api, memory) = (fake(&json!({})), Memory::default());
+    let petsets = || api.list::<PetSet>().iter().map(ResourceExt::name_any).collect::<Vec<_>>();
+    for _ in 0..2 {
+        step(&api, &memory).await.unwrap();
+        assert_eq!(petsets(), ["db-rack-a"]);
+    }
+    make_ready(&api);
+    step(&api, &memory).await.unwrap();
+    assert_eq!(petsets(), ["db-rack-a", "db-rack-b"]);
 }
 
 #[tokio::test]
@@ -135,8 +155,7 @@ async fn a_failure_at_any_write_is_made_up_for() {
         let failed = step(&api, &memory).await;
         let first = api.get::<Secret>(NAMESPACE, "db-auth").map(|_| password(&api, "db-auth"));
         api.heal();
-        step(&api, &Memory::default()).await.unwrap();
-        assert_eq!(api.list::<PetSet>().len(), 2, "after {writes} writes");
+        begin(&api, &Memory::default()).await;
         assert_eq!(api.list::<AppBinding>().len(), 1, "after {writes} writes");
         assert!(first.is_none_or(|first| first == password(&api, "db-auth")), "after {writes} writes");
         assert!(failed.is_err() || writes > 8, "{writes}");
@@ -159,7 +178,7 @@ async fn a_change_of_an_owned_object_is_undone() {
 async fn while_halted_nothing_is_written_but_the_status(#[case] begun: bool) {
     let (api, memory) = (fake(&json!({})), Memory::default());
     if begun {
-        step(&api, &memory).await.unwrap();
+        begin(&api, &memory).await;
         api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
         api.delete::<Service>(NAMESPACE, "db");
         make_ready(&api);
@@ -186,7 +205,7 @@ async fn while_halted_nothing_is_written_but_the_status(#[case] begun: bool) {
 #[tokio::test]
 async fn status_stays_true_while_halted() {
     let (api, memory) = (fake(&json!({})), Memory::default());
-    step(&api, &memory).await.unwrap();
+    begin(&api, &memory).await;
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = true);
     step(&api, &memory).await.unwrap();
     assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "SomeReplicasNotReady");
@@ -245,8 +264,7 @@ async fn without_a_login_no_pods_are_made(
     assert!(told.1.contains(message), "{}", told.1);
 
     api.put(&secret("mine", &json!({ "username": "YQ==", "password": "Yg==" })));
-    step(&api, &memory).await.unwrap();
-    assert_eq!(api.list::<PetSet>().len(), 2);
+    begin(&api, &memory).await;
     assert_eq!(password(&api, "mine"), b"b");
 }
 
@@ -320,8 +338,7 @@ async fn the_deletion_policy_says_what_remains(
     #[values(false, true)] halted: bool,
 ) {
     let (api, memory) = (fake(&json!({ "deletionPolicy": policy })), Memory::default());
-    step(&api, &memory).await.unwrap();
-    make_ready(&api);
+    begin(&api, &memory).await;
     claim(&api, "data-db-rack-a-0");
     claim(&api, "other");
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = halted);
@@ -365,8 +382,7 @@ async fn a_new_cassandra_of_the_same_name_keeps_the_password() {
     api.delete::<PodDisruptionBudget>(NAMESPACE, "db");
     api.delete::<AppBinding>(NAMESPACE, "db");
     api.put(&again);
-    step(&api, &memory).await.unwrap();
-    assert_eq!(api.list::<PetSet>().len(), 2);
+    begin(&api, &memory).await;
     assert_eq!(password(&api, "db-auth"), before);
 }
 

@@ -1,7 +1,8 @@
 //! `provisioner render-config`: an init container that turns the image's own configuration into that of one node.
 //!
 //! It lays, in this order, the user's Secret, the user's inline settings and the operator's settings over the image's
-//! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server.
+//! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server
+//! and, before the first start of a node, to the nodes before it.
 
 mod owned;
 mod rackdc;
@@ -83,7 +84,10 @@ pub fn run(node: &Node) -> Result<(), Error> {
     }
     let rendered = sources.render(node)?;
     if is_first_start(Path::new(DATA_PATH)) {
-        seeds::wait_for_others(&rendered.seeds);
+        seeds::wait_for_ring(&rendered.seeds)
+            .map_err(|problem| Error::Content { origin: "seeds", problem })?;
+    } else {
+        seeds::wait_for_addresses(&rendered.seeds);
     }
     write(&base_path, &rendered.cassandra_yaml)?;
     write(&config.join("cassandra-rackdc.properties"), &rackdc::properties(&node.datacenter, &node.rack))
@@ -101,8 +105,8 @@ struct Sources {
 
 struct Rendered {
     cassandra_yaml: String,
-    /// Host names of the other nodes that this one asks for the ring.
-    seeds: Vec<String>,
+    /// The other nodes that this one asks for the ring.
+    seeds: seeds::Others,
 }
 
 impl Sources {

@@ -1,6 +1,6 @@
 //! Which nodes a starting node asks for the ring.
 
-use std::net::ToSocketAddrs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use serde_yaml::{Mapping, Value};
@@ -10,10 +10,20 @@ use super::Node;
 /// A rack whose pods cannot start must not hold up the others for longer.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_millis(500);
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The seeds but the node itself.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Others {
+    /// Those before it in the list: they began before this node.
+    pub earlier: Vec<String>,
+    /// Those after it.
+    pub later: Vec<String>,
+}
 
 /// Puts this node's own address in the place of its name among the seeds, so that it knows itself for a seed whatever the
 /// DNS server says at that moment. Returns the others.
-pub(super) fn localize(settings: &mut Mapping, node: &Node) -> Result<Vec<String>, String> {
+pub(super) fn localize(settings: &mut Mapping, node: &Node) -> Result<Others, String> {
     let seeds = settings
         .get_mut("seed_provider")
         .and_then(|providers| providers.get_mut(0))
@@ -24,29 +34,49 @@ pub(super) fn localize(settings: &mut Mapping, node: &Node) -> Result<Vec<String
         return Err("seed_provider has no text seeds".to_owned());
     };
     let own = format!("{}.", node.pod);
-    let (mine, others): (Vec<&str>, Vec<&str>) = seeds.split(',').partition(|seed| seed.starts_with(&own));
-    let others: Vec<String> = others.into_iter().map(str::to_owned).collect();
-    let ip = mine.first().map(|_| node.ip.to_string());
-    *seeds = ip.into_iter().chain(others.iter().cloned()).collect::<Vec<_>>().join(",");
+    let list: Vec<String> = seeds.split(',').map(str::to_owned).collect();
+    let Some(position) = list.iter().position(|seed| seed.starts_with(&own)) else {
+        return Ok(Others { earlier: list, later: vec![] });
+    };
+    let others = Others { earlier: list[..position].to_vec(), later: list[position + 1..].to_vec() };
+    let all = others.earlier.iter().cloned().chain([node.ip.to_string()]).chain(others.later.iter().cloned());
+    *seeds = all.collect::<Vec<_>>().join(",");
     Ok(others)
 }
 
-/// Waits until the first pods of the other racks have an address. Racks start side by side, and a seed that finds no other
-/// begins a ring of its own. Later pods of a rack come only when the first one is ready, so nobody waits for them.
-pub(super) fn wait_for_others(seeds: &[String]) {
+/// Waits until a node that began before this one answers. Only the very first node of a ring may begin one: any other that
+/// starts without data and finds nobody would begin a second ring.
+pub(super) fn wait_for_ring(others: &Others) -> Result<(), String> {
+    if others.earlier.is_empty() || wait(|| others.earlier.iter().any(|seed| answers(seed))) {
+        return Ok(());
+    }
+    Err(format!(
+        "this node has no data yet and joins a ring that is there, but none of {} answers on port {}",
+        others.earlier.join(", "),
+        api::names::INTERNODE_PORT
+    ))
+}
+
+/// Waits until the first pods of the other racks have an address, or not for ever: after an outage of all racks their pods
+/// start side by side, and Cassandra looks up its seeds only once. Later pods of a rack come only when its first one is
+/// ready, so nobody waits for them.
+pub(super) fn wait_for_addresses(others: &Others) {
+    let first_pods = || others.earlier.iter().chain(&others.later).filter(|seed| is_first_pod(seed));
+    if !wait(|| first_pods().all(|seed| resolves(seed))) {
+        let missing: Vec<_> = first_pods().filter(|seed| !resolves(seed)).collect();
+        eprintln!("starting without {missing:?}: no address within {LONGEST_WAIT:?}");
+    }
+}
+
+fn wait(done: impl Fn() -> bool) -> bool {
     let started = Instant::now();
-    let mut missing: Vec<&String> = seeds.iter().filter(|seed| is_first_pod(seed)).collect();
-    loop {
-        missing.retain(|seed| !resolves(seed));
-        if missing.is_empty() {
-            return;
-        }
+    while !done() {
         if started.elapsed() >= LONGEST_WAIT {
-            eprintln!("starting without {missing:?}: no address within {LONGEST_WAIT:?}");
-            return;
+            return false;
         }
         std::thread::sleep(AGAIN);
     }
+    true
 }
 
 fn is_first_pod(host: &str) -> bool {
@@ -57,9 +87,48 @@ fn resolves(host: &str) -> bool {
     (host, api::names::INTERNODE_PORT).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some())
 }
 
+fn answers(host: &str) -> bool {
+    let addresses = (host, api::names::INTERNODE_PORT).to_socket_addrs();
+    addresses.is_ok_and(|mut all| all.any(|address| TcpStream::connect_timeout(&address, CONNECT).is_ok()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn localized(pod: &str) -> (String, Others) {
+        let text = "seed_provider: [{parameters: [{seeds: 'a-0.a.ns.svc,a-1.a.ns.svc,b-0.b.ns.svc'}]}]";
+        let mut settings: Mapping = serde_yaml::from_str(text).unwrap();
+        let node = Node {
+            ip: "10.0.0.7".parse().unwrap(),
+            pod: pod.to_owned(),
+            rack: "a".to_owned(),
+            datacenter: "dc1".to_owned(),
+        };
+        let others = localize(&mut settings, &node).unwrap();
+        let seeds = settings["seed_provider"][0]["parameters"][0]["seeds"].as_str().unwrap().to_owned();
+        (seeds, others)
+    }
+
+    #[test]
+    fn a_seed_knows_itself_by_its_address_and_who_began_before_it() {
+        let (seeds, others) = localized("a-1");
+        assert_eq!(seeds, "a-0.a.ns.svc,10.0.0.7,b-0.b.ns.svc");
+        assert_eq!(others.earlier, ["a-0.a.ns.svc"]);
+        assert_eq!(others.later, ["b-0.b.ns.svc"]);
+    }
+
+    #[test]
+    fn to_a_node_that_is_no_seed_all_seeds_began_before() {
+        let (seeds, others) = localized("a-10");
+        assert_eq!(seeds, "a-0.a.ns.svc,a-1.a.ns.svc,b-0.b.ns.svc");
+        assert_eq!(others.earlier.len(), 3);
+    }
+
+    #[test]
+    fn the_first_node_of_all_waits_for_nobody() {
+        assert_eq!(wait_for_ring(&localized("a-0").1), Ok(()));
+    }
 
     #[test]
     fn only_the_first_pod_of_a_rack_is_waited_for() {

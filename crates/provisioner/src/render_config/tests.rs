@@ -58,21 +58,6 @@ fn the_operator_wins_over_inline_over_secret_over_image() {
     ");
 }
 
-#[test]
-fn a_seed_knows_itself_by_its_address() {
-    let rendered = render(None, None).unwrap();
-    assert_eq!(rendered.seeds, ["db-rack-b-0.db-rack-b-pods.ns.svc"]);
-    assert!(rendered.cassandra_yaml.contains("seeds: 10.0.0.7,db-rack-b-0.db-rack-b-pods.ns.svc"));
-}
-
-#[test]
-fn a_node_that_is_no_seed_asks_all_seeds() {
-    let sources = Sources { base: BASE.to_owned(), user: None, inline: None, operator: OPERATOR.to_owned() };
-    let rendered = sources.render(&Node { pod: "db-rack-a-01".to_owned(), ..node() }).unwrap();
-    assert_eq!(rendered.seeds.len(), 2);
-    assert!(!rendered.cassandra_yaml.contains("seeds: 10.0.0.7"));
-}
-
 #[rstest]
 #[case::owned(
     "cluster_name: mine",
