@@ -22,7 +22,7 @@ const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
 fn the_life_of_a_ring() -> Result<()> {
     fresh_namespace(NAMESPACE)?;
     apply(&manifests::ring(NAMESPACE, "ring", "4.1.9").to_string())?;
-    phase(NAMESPACE, CASSANDRA, &["Ready"], 300)?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 600)?;
 
     objects::everything_is_there()?;
     objects::only_the_superuser_of_the_secret_can_log_in()?;

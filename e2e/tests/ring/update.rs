@@ -47,7 +47,9 @@ pub fn pods_are_renewed_one_at_a_time_in_order_of_the_racks() -> Result<()> {
     })?;
     let request = finished("to-5", "5.0.6")?;
     assert!(seen.iter().all(|down| down.len() <= 1), "never two at a time: {seen:?}");
-    let order: Vec<_> = seen.into_iter().flatten().collect();
+    let mut order: Vec<_> = seen.into_iter().flatten().collect();
+    // A pod that has just come may miss a probe.
+    order.dedup();
     assert_eq!(order, PODS);
 
     let when =
