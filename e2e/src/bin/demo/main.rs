@@ -41,7 +41,7 @@ fn demo() -> Result<()> {
     step(&format!("an empty namespace: {NAMESPACE}"));
     fresh_namespace(NAMESPACE)?;
 
-    step(&format!("a ring of three racks with Cassandra {SOURCE}: Ready in three minutes, one rack after the other"));
+    step(&format!("a ring of three racks with Cassandra {SOURCE}, one after the other: about three minutes"));
     apply(&manifests::ring(NAMESPACE, RING, SOURCE).to_string())?;
     phase(NAMESPACE, &format!("cas/{RING}"), &["Ready"], 900)?;
 
