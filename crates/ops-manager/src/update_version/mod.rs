@@ -1,8 +1,12 @@
 //! UpdateVersion: observe, decide, do one thing, tell.
 
 mod effects;
+mod ending;
 mod observe;
+mod pending;
 mod probe;
+mod progressing;
+mod rolling;
 mod step;
 mod story;
 mod timeout;

@@ -1,0 +1,52 @@
+//! How a request ends when it does not end well, and what is left to do then.
+
+use api::CassandraOpsRequest;
+use api::names::OPS_REQUEST_FINALIZER;
+use api::ops_request::UpdateVersionRecord;
+use kube::ResourceExt;
+
+use super::observe::Observed;
+use super::step::{Outcome, Step, alive};
+use super::timeout;
+
+/// A request that has ended may go.
+pub(super) fn released(request: &CassandraOpsRequest) -> Step {
+    if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
+}
+
+/// Whether the step under way has taken longer than it may.
+pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
+    let record = seen.request.status.as_ref().and_then(|s| s.step.as_ref());
+    record.is_some_and(|record| {
+        record.name == step
+            && seen.now.duration_since(record.started.0).unsigned_abs() > timeout::of(&seen.request)
+    })
+}
+
+/// What follows when a step took too long.
+pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
+    let what = match step {
+        Step::Wait(wait) => wait.message.clone(),
+        Step::Evict { pod } => format!("pod {} could not be evicted", pod.name),
+        _ => String::new(),
+    };
+    let cause = format!("{what} (for longer than {})", timeout::text(&seen.request));
+    let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
+    let versioned = |record: &UpdateVersionRecord| {
+        record.source.name != record.target.name
+            && alive(seen).is_some_and(|c| c.spec.version == record.target.name)
+    };
+    match record {
+        None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
+        Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Failed(format!(
+            "{}. The roll-back could not finish: {cause}. The Cassandra stays halted; \
+             another CassandraOpsRequest with apply: Always takes over",
+            record.roll_back.as_deref().unwrap_or_default()
+        ))),
+        Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
+            "{cause}. The ring runs version {} and is resumed",
+            record.target.name
+        ))),
+        Some(_) => Step::RollBack { cause, log_of: None },
+    }
+}

@@ -1,0 +1,124 @@
+//! Before the first change: refuse, wait for the turn, look whether the ring is fit.
+
+use api::Cassandra;
+use api::cassandra::Phase as CassandraPhase;
+use api::halt::Halt;
+use api::ops_request::Apply;
+use api::version::{self, NoPath};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::observe::{Observed, release};
+use super::step::{Outcome, Step, alive, waiting};
+use crate::queue::Turn;
+
+/// The next step of a request that has changed nothing yet.
+pub(super) fn pending(seen: &Observed) -> Step {
+    let request = &seen.request;
+    match &seen.turn {
+        Turn::Superseded(newer) => return Step::Finish(Outcome::Skipped(newer.clone())),
+        Turn::After(other) => {
+            return waiting("Queued", format!("waits for CassandraOpsRequest {other} to finish"), None);
+        }
+        Turn::Now => {}
+    }
+    let database = &request.spec.database_ref.name;
+    let Some(cassandra) = alive(seen) else {
+        let message = format!("spec.databaseRef: there is no Cassandra {database} in this namespace");
+        return absent(seen, "DatabaseNotFound", message);
+    };
+    let Some(current) = &seen.current else {
+        let version = &cassandra.spec.version;
+        let message = format!("Cassandra {database}: there is no CassandraVersion {version}, which it has");
+        return absent(seen, "VersionNotFound", message);
+    };
+    let Some(target) = &seen.target else {
+        let name = request.spec.update_version.as_ref().map_or("", |u| u.target_version.as_str());
+        let message = format!(
+            "spec.updateVersion.targetVersion: there is no CassandraVersion {name}; kubectl get casversion lists them"
+        );
+        return absent(seen, "VersionNotFound", message);
+    };
+    let halt = Halt::of(cassandra);
+    match version::path(current, target) {
+        Ok(()) => {}
+        // The halt of a request that could not finish: going to the version that it should have is the way out.
+        Err(NoPath::Identical(_)) if matches!(halt, Halt::Request(_)) => {}
+        Err(no_path) => {
+            return deny(reason_of(&no_path), format!("spec.updateVersion.targetVersion: {no_path}"));
+        }
+    }
+    if let Some(rack) = seen.racks.iter().find(|rack| rack.ephemeral) {
+        let message = format!(
+            "PetSet {} has Ephemeral storage: renewing its pods would throw their data away",
+            rack.petset
+        );
+        return deny("EphemeralStorage", message);
+    }
+    if halt == Halt::User {
+        let message =
+            format!("Cassandra {database} is halted by the user; it begins when spec.halted is false");
+        return waiting("HaltedByUser", message, None);
+    }
+    if let Halt::Request(uid) = &halt
+        && seen.unfinished.contains(uid)
+    {
+        return waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None);
+    }
+    if let Some(unfit) = unfit(seen, cassandra) {
+        return unfit;
+    }
+    Step::Begin { source: release(current), target: release(target) }
+}
+
+/// Preflight: `apply: Always` skips it, since the update may be what heals the ring.
+fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
+    let preflight = Some("preflight".to_owned());
+    if let Some(rack) = seen.racks.iter().find(|rack| rack.image.is_none()) {
+        let message = format!("PetSet {} is not there yet", rack.petset);
+        return Some(waiting("NotProvisioned", message, preflight));
+    }
+    if seen.request.spec.apply == Apply::Always {
+        return None;
+    }
+    let phase = cassandra.status.as_ref().and_then(|s| s.phase);
+    if phase != Some(CassandraPhase::Ready) {
+        let phase = phase.map_or("without a phase".to_owned(), |phase| format!("{phase:?}"));
+        let message = format!(
+            "Cassandra {} is {phase}, not Ready; spec.apply: Always begins nevertheless",
+            cassandra.name_any()
+        );
+        return Some(waiting("NotReady", message, preflight));
+    }
+    match &seen.ring {
+        None => Some(Step::Probe),
+        Some(ring) if ring.problems.is_empty() => None,
+        Some(ring) => Some(waiting("RingNotWhole", ring.problems.join("; "), preflight)),
+    }
+}
+
+/// A watch may tell of a request before it tells of what was created together with it.
+const GRACE: SignedDuration = SignedDuration::from_secs(10);
+
+fn absent(seen: &Observed, reason: &'static str, message: String) -> Step {
+    let created = seen.request.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
+    if seen.now.duration_since(created) < GRACE {
+        return waiting(reason, message, None);
+    }
+    deny(reason, message)
+}
+
+fn deny(reason: &'static str, message: String) -> Step {
+    Step::Finish(Outcome::Denied { reason, message })
+}
+
+fn reason_of(no_path: &NoPath) -> &'static str {
+    match no_path {
+        NoPath::Identical(_) => "IdenticalVersion",
+        NoPath::Downgrade { .. } => "Downgrade",
+        NoPath::SkipsMajor { .. } => "UnsupportedPath",
+        NoPath::Constrained { .. } => "UpdateConstraints",
+        NoPath::Deprecated(_) => "DeprecatedVersion",
+        NoPath::Malformed(_) => "MalformedCatalog",
+    }
+}

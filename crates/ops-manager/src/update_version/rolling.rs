@@ -1,0 +1,121 @@
+//! Pod by pod: the images, the gate between two pods, and what went wrong with one.
+
+use api::ops_request::{Release, UpdateVersionRecord};
+
+use super::observe::{Node, Observed, Rack};
+use super::step::{Step, Wait};
+
+/// Renews what is not at the goal, one pod at a time. `None`: all nodes are at the goal and the ring is whole.
+pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
+    let back = record.roll_back.is_some();
+    let goal = if back { &record.source } else { &record.target };
+    // The target's image is given to one rack at a time, so that a bad one never reaches a second pod. The source's
+    // image is known to be good and goes to all racks at once, so that the pod in trouble is renewed first.
+    let racks = in_order(&seen.racks, goal);
+    let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
+    groups
+        .into_iter()
+        .find_map(|group| renew(seen, group, goal, back))
+        .or_else(|| gate(seen, goal, back, "VerifyRing", "verify".to_owned()))
+}
+
+/// Racks in the order of the spec, but those that have begun first, then those with a pod that is down: a ring that is not
+/// whole can be healed only by renewing what is down.
+fn in_order<'a>(racks: &'a [Rack], goal: &Release) -> Vec<&'a Rack> {
+    let mut racks: Vec<&Rack> = racks.iter().collect();
+    let begun = |rack: &Rack| rack.image.as_deref() == Some(&goal.image);
+    let down = |rack: &Rack| rack.pods.iter().any(|pod| !pod.ready);
+    racks.sort_by_key(|rack| (!begun(rack), !down(rack)));
+    racks
+}
+
+fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option<Step> {
+    if let Some(rack) = racks.iter().find(|rack| rack.image.as_deref() != Some(&goal.image)) {
+        return Some(Step::SetImage { petset: rack.petset.clone(), image: goal.image.clone() });
+    }
+    if let Some(rack) = racks.iter().find(|rack| !rack.caught_up) {
+        return Some(Step::Wait(Wait {
+            condition: "UpdatePetSets".to_owned(),
+            reason: "AwaitingPetSet",
+            message: format!("waits for the controllers to see the new image of PetSet {}", rack.petset),
+            step: Some(format!("image of {}", rack.petset)),
+        }));
+    }
+    if let Some(rack) = racks.iter().find(|rack| rack.pods.len() < rack.replicas) {
+        let absent = (0..rack.replicas)
+            .map(|ordinal| format!("{}-{ordinal}", rack.petset))
+            .find(|name| !rack.pods.iter().any(|pod| pod.name == *name))
+            .unwrap_or_default();
+        return Some(pod_wait(&absent, "Kubernetes to make it"));
+    }
+    let pods = || racks.iter().flat_map(|rack| &rack.pods);
+    if let Some(pod) = pods().find(|pod| pod.terminating) {
+        return Some(pod_wait(&pod.name, "Cassandra to drain and stop"));
+    }
+    let at_goal = |pod: &&Node| pod.image == goal.image;
+    if let Some(pod) = pods().find(|pod| at_goal(pod) && !pod.ready) {
+        return Some(match &pod.trouble {
+            Some(trouble) if !back => Step::RollBack {
+                cause: format!("pod {}: {}", pod.name, trouble.what),
+                log_of: trouble.log_of.clone().map(|container| (pod.name.clone(), container)),
+            },
+            trouble => pod_wait(&pod.name, trouble.as_ref().map_or(&pod.waits_for, |t| &t.what)),
+        });
+    }
+    // A pod that is down already loses nothing by being renewed; any other one only while all the rest is up.
+    let next = pods().filter(|pod| !at_goal(pod)).min_by_key(|pod| pod.ready)?;
+    let evict = Step::Evict { pod: next.clone() };
+    if !next.ready {
+        return Some(evict);
+    }
+    let condition = format!("GetPod--{}", next.name);
+    Some(gate(seen, goal, back, &condition, renewal_of(&next.name)).unwrap_or(evict))
+}
+
+/// Lets pass only when every node is up in every node's eyes and each renewed one reports the release it should.
+fn gate(seen: &Observed, goal: &Release, back: bool, condition: &str, step: String) -> Option<Step> {
+    let Some(ring) = &seen.ring else { return Some(Step::Probe) };
+    let renewed = seen.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| pod.image == goal.image);
+    let wrong = renewed
+        .filter_map(|pod| Some((pod, ring.releases.get(&pod.name)?)))
+        .find(|(_, release)| release.to_string() != goal.version);
+    if let Some((pod, release)) = wrong
+        && !back
+    {
+        let cause = format!(
+            "pod {}: image {} holds release {release}, but CassandraVersion {} says {}",
+            pod.name, goal.image, goal.name, goal.version
+        );
+        return Some(Step::RollBack { cause, log_of: None });
+    }
+    let missing = seen
+        .racks
+        .iter()
+        .flat_map(|rack| &rack.pods)
+        .find(|pod| !ring.releases.contains_key(&pod.name))
+        .map(|pod| format!("pod {} has not answered", pod.name));
+    let problems: Vec<String> =
+        if ring.problems.is_empty() { missing.into_iter().collect() } else { ring.problems.clone() };
+    (!problems.is_empty()).then(|| {
+        Step::Wait(Wait {
+            condition: condition.to_owned(),
+            reason: "RingNotWhole",
+            message: problems.join("; "),
+            step: Some(step),
+        })
+    })
+}
+
+fn pod_wait(pod: &str, what: &str) -> Step {
+    Step::Wait(Wait {
+        condition: format!("RunningPod--{pod}"),
+        reason: "AwaitingPod",
+        message: format!("pod {pod} waits for {what}"),
+        step: Some(renewal_of(pod)),
+    })
+}
+
+/// The step whose timeout runs while this pod is renewed.
+pub(super) fn renewal_of(pod: &str) -> String {
+    format!("renewal of {pod}")
+}
