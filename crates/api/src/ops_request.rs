@@ -5,6 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Annotation on a CassandraOpsRequest: what to do about keyspaces that are not available at QUORUM while a node is renewed:
+/// `Warn` (the default) or `Refuse`.
+pub const REPLICATION_CHECK: &str = "ops.kubedb.com/replication-check";
+
 /// An operation on a Cassandra. It runs once; its status is the story of the run.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -97,15 +97,28 @@ pub async fn user_keyspaces(node: &Node) -> Result<Vec<Keyspace>, Error> {
     Ok(users.map(|(name, options)| Keyspace { name, strategy: Strategy::parse(&options) }).collect())
 }
 
-/// Whether reads and writes at QUORUM go on while any single node is down: a majority must be left without it, so
-/// three copies are the least.
-pub fn survives_one_down(strategy: &Strategy) -> bool {
-    match strategy {
-        Strategy::NetworkTopology(Replication(copies)) => {
-            !copies.is_empty() && copies.values().all(|&copies| copies >= 3)
-        }
-        Strategy::Simple(copies) => *copies >= 3,
-        Strategy::Other(_) => false,
+/// A keyspace that does not go on at QUORUM while any single node is down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakness {
+    /// Name of the keyspace.
+    pub keyspace: String,
+    /// What its copies are.
+    pub why: String,
+}
+
+/// The keyspaces that do not go on at QUORUM while any single node is down, in a ring with so many `nodes` in each
+/// datacenter. Racks make no difference: they decide which nodes hold the copies, not how many do.
+pub fn weaknesses(keyspaces: &[Keyspace], nodes: &BTreeMap<String, u32>) -> Vec<Weakness> {
+    let weak = |keyspace: &Keyspace| {
+        let why = keyspace.strategy.weakness(nodes)?;
+        Some(Weakness { keyspace: keyspace.name.clone(), why })
+    };
+    keyspaces.iter().filter_map(weak).collect()
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "keyspace {} ({})", self.keyspace, self.why)
     }
 }
 
@@ -127,6 +140,27 @@ impl Strategy {
             _ => None,
         };
         parsed.unwrap_or_else(|| Strategy::Other(class.to_owned()))
+    }
+
+    /// Why a majority is not left without one node. Datacenters that hold no copy do not count.
+    fn weakness(&self, nodes: &BTreeMap<String, u32>) -> Option<String> {
+        let few = |copies: u32, nodes: u32, place: String| {
+            let plural = if copies == 1 { "copy" } else { "copies" };
+            let short = if nodes < copies { format!(", which has {nodes} nodes") } else { String::new() };
+            let majority = copies / 2 + 1;
+            (copies.min(nodes) <= majority).then(|| format!("{copies} {plural} in {place}{short}"))
+        };
+        match self {
+            Strategy::NetworkTopology(Replication(copies)) => {
+                copies.iter().filter(|(_, copies)| **copies > 0).find_map(|(dc, copies)| {
+                    few(*copies, nodes.get(dc).copied().unwrap_or(0), format!("datacenter {dc}"))
+                })
+            }
+            Strategy::Simple(copies) => few(*copies, nodes.values().sum(), "the ring".to_owned()),
+            // Each node's own, nobody reads it at QUORUM.
+            Strategy::Other(class) if class.ends_with("LocalStrategy") => None,
+            Strategy::Other(class) => Some(format!("replicated by {class}, whose copies are not known")),
+        }
     }
 }
 
@@ -179,15 +213,39 @@ mod tests {
         assert_eq!(replication.to_string(), "{'class': 'NetworkTopologyStrategy', 'dc1': 3, 'it''s': 1}");
     }
 
+    fn in_dc1(copies: u32) -> Strategy {
+        Strategy::NetworkTopology([("dc1", copies)].into_iter().collect())
+    }
+
     #[rstest]
-    #[case(Strategy::Simple(1), false)]
-    #[case(Strategy::Simple(2), false)]
-    #[case(Strategy::Simple(3), true)]
-    #[case(Strategy::NetworkTopology([("dc1", 3), ("dc2", 3)].into_iter().collect()), true)]
-    #[case(Strategy::NetworkTopology([("dc1", 3), ("dc2", 2)].into_iter().collect()), false)]
-    #[case(Strategy::NetworkTopology(Replication::default()), false)]
-    #[case(Strategy::Other("LocalStrategy".into()), false)]
-    fn a_majority_without_one_node_takes_three_copies(#[case] strategy: Strategy, #[case] survives: bool) {
-        assert_eq!(survives_one_down(&strategy), survives);
+    #[case(in_dc1(3), 3, None)]
+    #[case(in_dc1(5), 5, None)]
+    #[case(in_dc1(0), 3, None)]
+    #[case(in_dc1(1), 3, Some("1 copy in datacenter dc1"))]
+    #[case(in_dc1(2), 3, Some("2 copies in datacenter dc1"))]
+    #[case(in_dc1(3), 2, Some("3 copies in datacenter dc1, which has 2 nodes"))]
+    #[case(Strategy::Simple(3), 3, None)]
+    #[case(Strategy::Simple(2), 3, Some("2 copies in the ring"))]
+    #[case(Strategy::Other("org.apache.cassandra.locator.LocalStrategy".into()), 3, None)]
+    #[case(Strategy::Other("Everywhere".into()), 3, Some("replicated by Everywhere, whose copies are not known"))]
+    fn a_majority_without_one_node_takes_three_copies_on_three_nodes(
+        #[case] strategy: Strategy,
+        #[case] nodes: u32,
+        #[case] why: Option<&str>,
+    ) {
+        assert_eq!(strategy.weakness(&[("dc1".to_owned(), nodes)].into()).as_deref(), why);
+    }
+
+    #[test]
+    fn each_datacenter_needs_a_majority_of_its_own() {
+        let keyspace = |name: &str, copies: [(&str, u32); 2]| Keyspace {
+            name: name.to_owned(),
+            strategy: Strategy::NetworkTopology(copies.into_iter().collect()),
+        };
+        let keyspaces =
+            [keyspace("good", [("dc1", 3), ("dc2", 3)]), keyspace("weak", [("dc1", 3), ("dc2", 2)])];
+        let weak = weaknesses(&keyspaces, &[("dc1".to_owned(), 3), ("dc2".to_owned(), 3)].into());
+        let weak: Vec<String> = weak.iter().map(Weakness::to_string).collect();
+        assert_eq!(weak, ["keyspace weak (2 copies in datacenter dc2)"]);
     }
 }

@@ -39,8 +39,6 @@ pub enum Problem {
     Streaming {
         /// The node.
         node: IpAddr,
-        /// How many streams.
-        streams: usize,
     },
     /// A node does not know another one.
     Unknown {
@@ -97,8 +95,9 @@ fn own(view: &View, problems: &mut Vec<Problem>) {
     if view.bootstrapped != "COMPLETED" {
         problems.push(Problem::NotJoined { node: view.address, bootstrapped: view.bootstrapped.clone() });
     }
-    if let Some(streams @ 1..) = view.streaming {
-        problems.push(Problem::Streaming { node: view.address, streams });
+    // How many streams changes from look to look, so it is not told.
+    if let Some(1..) = view.streaming {
+        problems.push(Problem::Streaming { node: view.address });
     }
 }
 
@@ -169,9 +168,7 @@ impl fmt::Display for Problem {
             Problem::NotNormal { node, status, seen_by } => {
                 write!(f, "node {node} is {status} in the eyes of {}", list(seen_by))
             }
-            Problem::Streaming { node, streams } => {
-                write!(f, "node {node} is streaming data ({streams} streams)")
-            }
+            Problem::Streaming { node } => write!(f, "node {node} is streaming data"),
             Problem::Unknown { node, to } => write!(f, "node {node} is not known to {to}"),
             Problem::Foreign { node, to } => {
                 write!(f, "node {to} still knows {node}, which is not a node of this ring")

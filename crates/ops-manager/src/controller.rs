@@ -11,7 +11,7 @@ use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator::{Cache, Operator, Queue, WriteError, controller, itself, spec_changed};
+use operator::{Cache, Operator, Queue, WriteError, controller, itself, owner_of, spec_changed};
 
 use crate::context::Context;
 use crate::{orphans, update_version};
@@ -31,7 +31,11 @@ pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
     // Whoever waits for its turn looks by itself every few seconds; only the requests are woken at once.
     let request_cache = Cache::builder(&operator, operator.api(namespace))
         .notify_if(&requests, spec_changed, itself)
-        .notify_if(&halts, |_, _| false, |r: &CassandraOpsRequest| [database(r)])
+        .notify_if(
+            &halts,
+            |before, after| before.phase() != after.phase(),
+            |r: &CassandraOpsRequest| [database(r)],
+        )
         .start();
     let of_database = {
         let cache: Cache<CassandraOpsRequest> = request_cache.clone();
@@ -60,6 +64,7 @@ pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
         pods: Cache::builder(&operator, operator.api(namespace))
             .labels(ALL_SELECTOR)
             .notify(&requests, move |p: &Pod| labelled(p, &of_pod))
+            .notify(&requests, owner_of)
             .start(),
         requests: request_cache.clone(),
         sessions: Sessions::new(),

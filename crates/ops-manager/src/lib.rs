@@ -6,6 +6,6 @@
 
 mod context;
 pub mod controller;
-mod orphans;
+pub mod orphans;
 pub mod queue;
 pub mod update_version;

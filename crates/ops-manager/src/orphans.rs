@@ -1,26 +1,75 @@
-//! A halt whose request is gone: lifted by whoever finds it.
+//! What a request that is over has left on a Cassandra: taken away by whoever finds it.
 //!
-//! A finalizer keeps a request until its halt is lifted, so this happens only when somebody has taken the finalizer away.
+//! A finalizer keeps a running request until its halt is lifted. A halt without a request is one whose finalizer somebody has
+//! taken away, or that of a failed roll-back whose request was deleted. A mark without a halt is what a user leaves who
+//! lifts the halt of a failed request by hand; the next halt, which is the user's own, must not be taken for a request's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Cassandra;
-use api::halt::Halt;
+use api::halt::OWNER;
+use api::{Cassandra, CassandraOpsRequest};
 use kube::ResourceExt;
 use operator::WriteError;
 
 use crate::context::Context;
 use crate::update_version::resume;
 
-/// Lifts the halt of a Cassandra if it belongs to a request that does not exist.
+/// Lifts the halt of a Cassandra if it belongs to a request that does not exist, and removes a mark without a halt.
 pub async fn lift(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Option<Duration>, WriteError> {
-    let Halt::Request(owner) = Halt::of(&cassandra) else { return Ok(None) };
-    let exists = context.requests.all().iter().any(|request| request.uid().as_ref() == Some(&owner));
-    if !exists && cassandra.metadata.deletion_timestamp.is_none() {
-        context.operator.writer.patch(&*cassandra, resume(&cassandra)).await?;
+    let requests = context.requests.all();
+    let Some(owner) = orphaned(&cassandra, requests.iter().map(|request| &**request)) else {
+        return Ok(None);
+    };
+    context.operator.writer.patch(&*cassandra, resume(&cassandra)).await?;
+    if cassandra.spec.halted {
         let note = format!("lifted the halt of CassandraOpsRequest {owner}, which does not exist any more");
         context.operator.events.warning(&*cassandra, "OrphanedHalt", "Resume", &note).await;
     }
     Ok(None)
+}
+
+/// The request that the Cassandra is marked with, if none of these needs the mark any more.
+pub fn orphaned<'a>(
+    cassandra: &Cassandra,
+    mut requests: impl Iterator<Item = &'a CassandraOpsRequest>,
+) -> Option<String> {
+    let owner = cassandra.annotations().get(OWNER)?;
+    // A running request whose halt was lifted sets it again, or removes the mark itself.
+    let needs = |request: &CassandraOpsRequest| {
+        request.uid().as_ref() == Some(owner) && (cassandra.spec.halted || !request.phase().is_final())
+    };
+    (cassandra.metadata.deletion_timestamp.is_none() && !requests.any(needs)).then(|| owner.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use api::ops_request::Phase;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::lost(None, true, true)]
+    #[case::lost_and_lifted_by_hand(None, false, true)]
+    #[case::it_runs(Some(Phase::Progressing), true, false)]
+    #[case::it_runs_and_sets_its_halt_again(Some(Phase::Progressing), false, false)]
+    #[case::a_failed_roll_back_stays_halted(Some(Phase::Failed), true, false)]
+    #[case::lifted_by_hand_after_a_failed_roll_back(Some(Phase::Failed), false, true)]
+    fn only_what_no_request_needs_is_taken_away(
+        #[case] phase: Option<Phase>,
+        #[case] halted: bool,
+        #[case] taken: bool,
+    ) {
+        let mut cassandra = Cassandra::default();
+        cassandra.spec.halted = halted;
+        cassandra.annotations_mut().insert(OWNER.to_owned(), "u".to_owned());
+        let request = phase.map(|phase| {
+            let mut request = CassandraOpsRequest::default();
+            request.metadata.uid = Some("u".to_owned());
+            request.status.get_or_insert_default().phase = Some(phase);
+            request
+        });
+        assert_eq!(orphaned(&cassandra, request.iter()), taken.then(|| "u".to_owned()));
+    }
 }

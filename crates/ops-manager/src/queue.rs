@@ -65,6 +65,7 @@ mod tests {
     use api::ops_request::{CassandraOpsRequestStatus, DatabaseRef};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
+    use rstest::rstest;
 
     use super::*;
 
@@ -103,6 +104,15 @@ mod tests {
         ];
         let after = Turn::After("a".to_owned());
         assert_eq!(turns(&requests), [Turn::Now, after.clone(), after]);
+    }
+
+    #[rstest]
+    fn a_corrected_request_runs_at_once_whatever_became_of_the_wrong_one(
+        #[values(Phase::Pending, Phase::Denied, Phase::Failed, Phase::Skipped)] wrong: Phase,
+        #[values(1, 2)] created: i64,
+    ) {
+        let requests = [request("z-wrong", 1, wrong), request("corrected", created, Phase::Pending)];
+        assert_eq!(turns(&requests)[1], Turn::Now);
     }
 
     #[test]

@@ -3,13 +3,17 @@
 #![allow(missing_docs, reason = "the names of the tests say it")]
 #![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
 
+#[path = "update_version/preparation.rs"]
+mod preparation;
+#[path = "update_version/races.rs"]
+mod races;
 mod world;
 
 use std::collections::BTreeSet;
 
 use api::cassandra::Phase as CassandraPhase;
 use api::halt::{Halt, OWNER};
-use api::ops_request::{Apply, Phase};
+use api::ops_request::Phase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
@@ -235,12 +239,7 @@ fn a_roll_back_that_cannot_finish_stays_halted_and_a_new_request_takes_over() {
     assert!(world.says("Failed").contains("stays halted"), "{}", world.says("Failed"));
     assert!(Halt::of(world.cassandra.as_ref().expect("it is there")).is_of("request-1"));
 
-    let mut healed = World::new(1);
-    healed.cassandra = world.cassandra;
-    healed.racks = world.racks;
-    healed.request.metadata.uid = Some("request-2".to_owned());
-    healed.request.spec.apply = Apply::Always;
-    healed.now = world.now;
+    let mut healed = world.again();
     healed.run();
     assert_eq!(healed.phase(), Phase::Successful);
     assert_eq!(healed.images(), BTreeSet::from(["cassandra:5.0.6"]));

@@ -111,7 +111,7 @@ fn each_problem_is_one_sentence_that_names_the_node() {
             |views| views[2].bootstrapped = "IN_PROGRESS".into(),
             "node 10.0.0.3 has not finished joining the ring (bootstrap: IN_PROGRESS)",
         ),
-        ("streaming", |views| views[1].streaming = Some(2), "node 10.0.0.2 is streaming data (2 streams)"),
+        ("streaming", |views| views[1].streaming = Some(2), "node 10.0.0.2 is streaming data"),
         ("unknown", |views| views[0].peers.truncate(1), "node 10.0.0.3 is not known to 10.0.0.1"),
         (
             "foreign",

@@ -12,7 +12,10 @@ use operator::json_patch::{
 use operator::{Eviction, WriteError};
 use serde_json::{Value, json};
 
-use super::observe::{Node, Observed};
+use super::node::Node;
+use super::observe::Observed;
+use super::pull::Place;
+use super::puller::{self, Puller};
 use super::step::Step;
 use crate::context::Context;
 
@@ -58,6 +61,12 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
             let namespace = request.namespace().unwrap_or_default();
             if let Some(petset) = context.petsets.get(&namespace, petset) {
                 writer.patch(&*petset, set_image(&petset, image)).await?;
+            }
+        }
+        Step::Pull { image, places } => effect.note = pull(context, seen, image, places).await?,
+        Step::RemovePullers { pods } => {
+            for Puller { name, uid, .. } in pods {
+                writer.delete(&identity(request, name, uid)).await?;
             }
         }
         Step::Evict { pod } => effect.note = evict(context, request, pod).await?,
@@ -114,17 +123,46 @@ fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
         .collect()
 }
 
-/// Evicts the pod that was seen, and no other of its name. Answers why it cannot be at this moment.
+/// Makes the pods that pull. Answers why the API server lets none be made: quota, admission, a missing right.
+async fn pull(
+    context: &Context,
+    seen: &Observed,
+    image: &str,
+    places: &[Place],
+) -> Result<Option<String>, WriteError> {
+    let namespace = seen.request.namespace().unwrap_or_default();
+    let user = seen.target.as_ref().map_or(0, |target| target.spec.security_context.run_as_user);
+    for place in places {
+        let petset = context.petsets.get(&namespace, &place.petset);
+        let Some(template) = petset.as_ref().and_then(|petset| petset.spec.template.spec.as_ref()) else {
+            continue;
+        };
+        let pod = puller::pod(&seen.request, place, template, image, user);
+        match context.operator.writer.create(&pod).await {
+            Ok(_) => {}
+            Err(WriteError::Refused { message, .. }) => return Ok(Some(message)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// A pod by name and uid: the one that was seen, and no other of its name.
+fn identity(request: &CassandraOpsRequest, name: &str, uid: &str) -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.namespace = request.namespace();
+    pod.metadata.name = Some(name.to_owned());
+    pod.metadata.uid = Some(uid.to_owned());
+    pod
+}
+
+/// Evicts the pod. Answers why it cannot be at this moment.
 async fn evict(
     context: &Context,
     request: &CassandraOpsRequest,
     node: &Node,
 ) -> Result<Option<String>, WriteError> {
-    let mut pod = Pod::default();
-    pod.metadata.namespace = request.namespace();
-    pod.metadata.name = Some(node.name.clone());
-    pod.metadata.uid = Some(node.uid.clone());
-    Ok(match context.operator.writer.evict(&pod).await? {
+    Ok(match context.operator.writer.evict(&identity(request, &node.name, &node.uid)).await? {
         Eviction::Evicted | Eviction::Gone => None,
         Eviction::Blocked(why) => Some(why),
     })

@@ -1,6 +1,8 @@
 //! How a request ends when it does not end well, and what is left to do then.
 
 use api::CassandraOpsRequest;
+use api::condition;
+use api::halt::Halt;
 use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::UpdateVersionRecord;
 use kube::ResourceExt;
@@ -27,7 +29,10 @@ pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
 pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let what = match step {
         Step::Wait(wait) => wait.message.clone(),
-        Step::Evict { pod } => format!("pod {} could not be evicted", pod.name),
+        Step::Evict { pod } => {
+            blocked(seen, &pod.name).unwrap_or_else(|| format!("pod {} could not be evicted", pod.name))
+        }
+        Step::Pull { image, .. } => format!("image {image} could not be pulled on the nodes of the ring"),
         _ => String::new(),
     };
     let cause = format!("{what} (for longer than {})", timeout::text(&seen.request));
@@ -36,17 +41,31 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
         record.source.name != record.target.name
             && alive(seen).is_some_and(|c| c.spec.version == record.target.name)
     };
+    let halted = alive(seen).is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
         Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Failed(format!(
-            "{}. The roll-back could not finish: {cause}. The Cassandra stays halted; \
-             another CassandraOpsRequest with apply: Always takes over",
+            "{}. The roll-back could not finish: {cause}. {STAYS_HALTED}",
             record.roll_back.as_deref().unwrap_or_default()
         ))),
+        Some(record) if versioned(record) && halted => {
+            Step::Finish(Outcome::Failed(format!("{cause}. {STAYS_HALTED}")))
+        }
         Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
             "{cause}. The ring runs version {} and is resumed",
             record.target.name
         ))),
         Some(_) => Step::RollBack { cause, log_of: None },
     }
+}
+
+const STAYS_HALTED: &str =
+    "The Cassandra stays halted; another CassandraOpsRequest with apply: Always takes over";
+
+/// What the budget said when it blocked the eviction the last time.
+fn blocked(seen: &Observed, pod: &str) -> Option<String> {
+    let conditions = &seen.request.status.as_ref()?.conditions;
+    let evictions = ["EvictPod--", "RollBackEvictPod--"];
+    let blocked = evictions.iter().filter_map(|type_| condition::get(conditions, &format!("{type_}{pod}")));
+    blocked.filter(|eviction| eviction.status == "False").next_back().map(|eviction| eviction.message.clone())
 }

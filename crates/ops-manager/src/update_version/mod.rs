@@ -2,17 +2,24 @@
 
 mod effects;
 mod ending;
+mod node;
 mod observe;
 mod pending;
 mod probe;
 mod progressing;
+mod pull;
+mod puller;
+mod replication;
 mod rolling;
 mod step;
 mod story;
 mod timeout;
 
 pub use effects::resume;
-pub use observe::{Node, Observed, Rack, Ring, Trouble};
+pub use node::{Node, Trouble};
+pub use observe::{Copies, Observed, Rack, Ring};
+pub use pull::Place;
+pub use puller::{Pull, Puller};
 pub use step::{Outcome, Step, Wait, next_step};
 pub use story::status;
 
@@ -41,15 +48,17 @@ pub async fn advance(
     if step == Step::Probe
         && let Some(cassandra) = &seen.cassandra
     {
-        seen.ring = Some(probe::ask(context, cassandra, &seen.racks).await);
+        seen.ring = Some(probe::ask(context, cassandra, &seen).await);
         step = next_step(&seen);
     }
     let effect = effects::perform(context, &seen, &step).await?;
     if matches!(step, Step::Done | Step::Release) {
         return Ok(None);
     }
+    // An eviction that a budget blocks is a wait.
+    let waits = matches!((&step, &effect.note), (Step::Wait(_), _) | (Step::Evict { .. }, Some(_)));
     tell(context, &seen, &step, effect).await?;
-    Ok(Some(if matches!(step, Step::Wait(_)) { LOOK } else { NEXT }))
+    Ok(Some(if waits { LOOK } else { NEXT }))
 }
 
 /// Writes the status, if it says anything new, and an event for each piece of news.
@@ -100,8 +109,12 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
         current: cassandra.as_ref().and_then(|c| context.versions.cluster(&c.spec.version)),
         target: target.and_then(|name| context.versions.cluster(name)),
         racks: racks.unwrap_or_default(),
+        pullers: context.pods.owned_by(&*request).iter().map(|pod| puller::seen(pod)).collect(),
         ring: None,
         cassandra,
         request,
     }
 }
+
+#[cfg(test)]
+mod tests;

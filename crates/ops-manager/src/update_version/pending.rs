@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::observe::{Observed, release};
 use super::step::{Outcome, Step, alive, waiting};
+use super::{pull, replication};
 use crate::queue::Turn;
 
 /// The next step of a request that has changed nothing yet.
@@ -55,6 +56,10 @@ pub(super) fn pending(seen: &Observed) -> Step {
         );
         return deny("EphemeralStorage", message);
     }
+    let strict = match replication::is_strict(request) {
+        Ok(strict) => strict,
+        Err(message) => return deny("MalformedAnnotation", message),
+    };
     if halt == Halt::User {
         let message =
             format!("Cassandra {database} is halted by the user; it begins when spec.halted is false");
@@ -65,13 +70,15 @@ pub(super) fn pending(seen: &Observed) -> Step {
     {
         return waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None);
     }
-    if let Some(unfit) = unfit(seen, cassandra) {
-        return unfit;
-    }
-    Step::Begin { source: release(current), target: release(target) }
+    let target = release(target);
+    unfit(seen, cassandra)
+        .or_else(|| replication::told(seen).filter(|_| strict).and_then(refused))
+        .or_else(|| pull::before(seen, &target))
+        .unwrap_or_else(|| Step::Begin { source: release(current), target })
 }
 
-/// Preflight: `apply: Always` skips it, since the update may be what heals the ring.
+/// Preflight. `apply: Always` asks the ring all the same and goes on whatever it says, since the update may be what
+/// heals it.
 fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
     let preflight = Some("preflight".to_owned());
     if let Some(rack) = seen.racks.iter().find(|rack| rack.image.is_none()) {
@@ -79,7 +86,7 @@ fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
         return Some(waiting("NotProvisioned", message, preflight));
     }
     if seen.request.spec.apply == Apply::Always {
-        return None;
+        return seen.ring.is_none().then_some(Step::Probe);
     }
     let phase = cassandra.status.as_ref().and_then(|s| s.phase);
     if phase != Some(CassandraPhase::Ready) {
@@ -95,6 +102,14 @@ fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
         Some(ring) if ring.problems.is_empty() => None,
         Some(ring) => Some(waiting("RingNotWhole", ring.problems.join("; "), preflight)),
     }
+}
+
+/// For a user who wants to be sure: what is found out about replication, good or bad. What cannot be told is waited for.
+fn refused((good, reason, message): (bool, &'static str, String)) -> Option<Step> {
+    if reason == replication::UNKNOWN {
+        return Some(waiting(reason, message, Some("preflight".to_owned())));
+    }
+    (!good).then(|| deny(reason, message))
 }
 
 /// A watch may tell of a request before it tells of what was created together with it.

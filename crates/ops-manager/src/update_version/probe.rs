@@ -4,26 +4,31 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use api::ops_request::Phase;
 use api::{Cassandra, names};
-use cassandra::{Credentials, Error, View, ring};
+use cassandra::{Credentials, Error, View, replication, ring};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use super::observe::{Node, Rack, Ring};
+use super::node::Node;
+use super::observe::{Copies, Observed, Ring};
 use crate::context::Context;
 
 /// A node that takes longer than this is not fit to lose a neighbour.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// What all nodes say, side by side. A node that cannot be asked is a problem like any other.
-pub async fn ask(context: &Context, cassandra: &Cassandra, racks: &[Rack]) -> Ring {
+pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> Ring {
     let credentials = match credentials(context, cassandra).await {
         Ok(credentials) => credentials,
-        Err(problem) => return Ring { problems: vec![problem], releases: BTreeMap::new() },
+        Err(problem) => {
+            let copies = Copies::Unknown(problem.clone());
+            return Ring { problems: vec![problem], copies, ..Ring::default() };
+        }
     };
-    let expected: usize = racks.iter().map(|rack| rack.replicas).sum();
-    let pods: Vec<&Node> = racks.iter().flat_map(|rack| &rack.pods).collect();
+    let expected: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
+    let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
     let answers = join_all(pods.iter().map(|pod| ask_node(context, pod, credentials.as_ref()))).await;
 
     let (mut views, mut ring) = (Vec::new(), Ring::default());
@@ -40,7 +45,35 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, racks: &[Rack]) -> Ri
     if ring.problems.is_empty() {
         ring.problems = ring::problems(expected, &views).iter().map(ToString::to_string).collect();
     }
+    if seen.request.phase() == Phase::Pending {
+        ring.copies = copies(context, &views, credentials.as_ref()).await;
+    }
     ring
+}
+
+/// What the keyspaces bear, by the word of any one node: the schema is the same for all.
+async fn copies(context: &Context, views: &[View], credentials: Option<&Credentials>) -> Copies {
+    let Some(view) = views.first() else { return Copies::Unknown("no node answers".to_owned()) };
+    let mut nodes = BTreeMap::from([(view.datacenter.clone(), 1)]);
+    for datacenter in view.peers.iter().filter_map(|peer| peer.datacenter.clone()) {
+        *nodes.entry(datacenter).or_default() += 1;
+    }
+    let address = SocketAddr::new(view.address, names::CQL_PORT);
+    let asked = async {
+        let node = context.sessions.node(address, credentials, ANSWER).await?;
+        replication::user_keyspaces(&node).await
+    };
+    match asked.await {
+        Ok(keyspaces) => {
+            let weak = replication::weaknesses(&keyspaces, &nodes);
+            if weak.is_empty() {
+                Copies::Enough
+            } else {
+                Copies::TooFew(weak.iter().map(ToString::to_string).collect())
+            }
+        }
+        Err(error) => Copies::Unknown(error.to_string()),
+    }
 }
 
 async fn ask_node(context: &Context, pod: &Node, credentials: Option<&Credentials>) -> Result<View, String> {

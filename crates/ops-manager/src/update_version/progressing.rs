@@ -2,7 +2,7 @@
 
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
-use api::halt::{self, Halt};
+use api::halt::{self, Halt, OWNER};
 use api::ops_request::{Release, UpdateVersionRecord};
 use kube::ResourceExt;
 
@@ -43,7 +43,14 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
                 Step::SetVersion { name: goal.name.clone() }
             })
         }
+        // Somebody else has lifted it, and the mark is left: a later halt of the user must not be taken for this one.
+        Halt::None if versioned && is_at(seen, goal) && cassandra.annotations().get(OWNER) == Some(&uid) => {
+            Step::Resume
+        }
         _ if versioned && is_at(seen, goal) => settle(cassandra, record),
+        _ if seen.request.metadata.deletion_timestamp.is_some() && is_at(seen, &record.source) => {
+            Step::Finish(Outcome::Failed("the request was deleted. Nothing was touched".to_owned()))
+        }
         Halt::Request(other) if seen.unfinished.contains(&other) => {
             waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None)
         }

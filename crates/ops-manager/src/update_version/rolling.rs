@@ -1,8 +1,9 @@
 //! Pod by pod: the images, the gate between two pods, and what went wrong with one.
 
-use api::ops_request::{Release, UpdateVersionRecord};
+use api::ops_request::{Apply, Release, UpdateVersionRecord};
 
-use super::observe::{Node, Observed, Rack};
+use super::node::Node;
+use super::observe::{Observed, Rack};
 use super::step::{Step, Wait};
 
 /// Renews what is not at the goal, one pod at a time. `None`: all nodes are at the goal and the ring is whole.
@@ -11,7 +12,7 @@ pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step
     let goal = if back { &record.source } else { &record.target };
     // The target's image is given to one rack at a time, so that a bad one never reaches a second pod. The source's
     // image is known to be good and goes to all racks at once, so that the pod in trouble is renewed first.
-    let racks = in_order(&seen.racks, goal);
+    let racks = in_order(&seen.racks, goal, seen.request.spec.apply);
     let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
         .into_iter()
@@ -20,16 +21,33 @@ pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step
 }
 
 /// Racks in the order of the spec, but those that have begun first, then those with a pod that is down: a ring that is not
-/// whole can be healed only by renewing what is down.
-fn in_order<'a>(racks: &'a [Rack], goal: &Release) -> Vec<&'a Rack> {
-    let mut racks: Vec<&Rack> = racks.iter().collect();
+/// whole can be healed only by renewing what is down. Where the update shall heal the ring, and its image has brought up a pod,
+/// those that are down go before the rest of a rack that has begun: its gate would wait for them.
+fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack> {
+    let mut order: Vec<&Rack> = racks.iter().collect();
     let begun = |rack: &Rack| rack.image.as_deref() == Some(&goal.image);
     let down = |rack: &Rack| rack.pods.iter().any(|pod| !pod.ready);
-    racks.sort_by_key(|rack| (!begun(rack), !down(rack)));
-    racks
+    let proven = racks.iter().flat_map(|rack| &rack.pods).any(|pod| pod.image == goal.image && pod.ready);
+    if apply == Apply::Always && proven {
+        order.sort_by_key(|rack| (!down(rack), !begun(rack)));
+    } else {
+        order.sort_by_key(|rack| (!begun(rack), !down(rack)));
+    }
+    order
 }
 
 fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option<Step> {
+    if let Some(rack) = racks.iter().find(|rack| rack.image.is_none()) {
+        return Some(Step::Wait(Wait {
+            condition: "UpdatePetSets".to_owned(),
+            reason: "NoPetSet",
+            message: format!(
+                "PetSet {} is gone; the provisioner makes it again when it is resumed",
+                rack.petset
+            ),
+            step: Some(image_of(rack)),
+        }));
+    }
     if let Some(rack) = racks.iter().find(|rack| rack.image.as_deref() != Some(&goal.image)) {
         return Some(Step::SetImage { petset: rack.petset.clone(), image: goal.image.clone() });
     }
@@ -38,7 +56,7 @@ fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option
             condition: "UpdatePetSets".to_owned(),
             reason: "AwaitingPetSet",
             message: format!("waits for the controllers to see the new image of PetSet {}", rack.petset),
-            step: Some(format!("image of {}", rack.petset)),
+            step: Some(image_of(rack)),
         }));
     }
     if let Some(rack) = racks.iter().find(|rack| rack.pods.len() < rack.replicas) {
@@ -113,6 +131,10 @@ fn pod_wait(pod: &str, what: &str) -> Step {
         message: format!("pod {pod} waits for {what}"),
         step: Some(renewal_of(pod)),
     })
+}
+
+fn image_of(rack: &Rack) -> String {
+    format!("image of {}", rack.petset)
 }
 
 /// The step whose timeout runs while this pod is renewed.

@@ -7,9 +7,12 @@ use api::Cassandra;
 use api::ops_request::Release;
 
 use super::ending::{give_up, overdue, released};
-use super::observe::{Node, Observed};
+use super::node::Node;
+use super::observe::Observed;
 use super::pending::pending;
 use super::progressing::progressing;
+use super::pull::{self, Place};
+use super::puller::Puller;
 use super::rolling::renewal_of;
 
 /// What to do next.
@@ -23,6 +26,18 @@ pub enum Step {
     Wait(Wait),
     /// Ask every node, then decide again.
     Probe,
+    /// Make pods that pull the image where it will be needed.
+    Pull {
+        /// The image.
+        image: String,
+        /// Where.
+        places: Vec<Place>,
+    },
+    /// Remove pods that pull: they have served, or are not wanted any more.
+    RemovePullers {
+        /// The pods as they were seen.
+        pods: Vec<Puller>,
+    },
     /// Write down what is going to be done.
     Begin {
         /// From here.
@@ -98,19 +113,29 @@ impl Step {
     pub fn timed(&self) -> Option<String> {
         match self {
             Self::Wait(wait) => wait.step.clone(),
+            Self::Pull { .. } => Some(pull::STEP.to_owned()),
             Self::Evict { pod } => Some(renewal_of(&pod.name)),
             _ => None,
         }
     }
+
+    /// It cannot begin, or go on, for a reason outside of itself.
+    pub(super) fn is_held_up(&self) -> bool {
+        matches!(self, Self::Wait(wait) if wait.condition == HELD_UP)
+    }
 }
+
+/// The condition that tells of it.
+const HELD_UP: &str = "Waiting";
 
 /// The next step.
 pub fn next_step(seen: &Observed) -> Step {
     let step = decide(seen);
-    match step.timed() {
+    let step = match step.timed() {
         Some(name) if overdue(seen, &name) => give_up(seen, &step),
         _ => step,
-    }
+    };
+    pull::nothing_left(seen, step)
 }
 
 fn decide(seen: &Observed) -> Step {
@@ -129,5 +154,5 @@ pub(super) fn alive(seen: &Observed) -> Option<&Cassandra> {
 
 /// The request has not begun, or is held up.
 pub(super) fn waiting(reason: &'static str, message: String, step: Option<String>) -> Step {
-    Step::Wait(Wait { condition: "Waiting".to_owned(), reason, message, step })
+    Step::Wait(Wait { condition: HELD_UP.to_owned(), reason, message, step })
 }

@@ -6,7 +6,10 @@ use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, StepRecord, Up
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
-use super::observe::{Node, Observed};
+use super::node::Node;
+use super::observe::Observed;
+use super::pull::{self, Place};
+use super::replication;
 use super::step::{Outcome, Step, Wait};
 
 /// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
@@ -19,7 +22,8 @@ pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsR
     };
     story.status.observed_generation = story.generation;
     story.status.phase.get_or_insert(Phase::Pending);
-    story.clock(step.timed());
+    story.clock(step);
+    story.preparation(seen, step);
     story.facts(seen);
     story.step(seen, step, note);
     story.status
@@ -33,7 +37,8 @@ pub fn news<'a>(
     new.iter().filter(|c| condition::get(old, &c.type_).is_none_or(|before| before.status != c.status)).map(
         |c| {
             let reason = c.type_.split("--").next().unwrap_or_default();
-            let warning = ["Failed", "Denied", "RollBack"].contains(&reason);
+            let warning = ["Failed", "Denied", "RollBack"].contains(&reason)
+                || (reason == replication::CONDITION && c.status == "False");
             (reason, c.message.as_str(), warning)
         },
     )
@@ -60,11 +65,30 @@ impl Story {
         condition::set(&mut self.status.conditions, statement, &self.now);
     }
 
-    /// The timeout of a step counts from the first time that it is met.
-    fn clock(&mut self, step: Option<String>) {
-        let Some(name) = step else { return };
-        if self.status.step.as_ref().is_none_or(|record| record.name != name) {
-            self.status.step = Some(StepRecord { name, started: self.now.clone() });
+    /// The timeout of a step counts from the first time that it is met, and not through a wait that is up to the user.
+    fn clock(&mut self, step: &Step) {
+        match step.timed() {
+            Some(name) if self.status.step.as_ref().is_none_or(|record| record.name != name) => {
+                self.status.step = Some(StepRecord { name, started: self.now.clone() });
+            }
+            None if matches!(step, Step::Wait(_)) => self.status.step = None,
+            _ => {}
+        }
+    }
+
+    /// What was found out before the update begins.
+    fn preparation(&mut self, seen: &Observed, step: &Step) {
+        if self.status.phase != Some(Phase::Pending)
+            || step.is_held_up()
+            || matches!(step, Step::RemovePullers { .. })
+        {
+            return;
+        }
+        let told = [(replication::CONDITION, replication::told(seen)), (pull::CONDITION, pull::told(seen))];
+        for (type_, told) in told {
+            if let Some((status, reason, message)) = told {
+                self.say(type_, status, reason, message);
+            }
         }
     }
 
@@ -105,18 +129,21 @@ impl Story {
     }
 
     fn step(&mut self, seen: &Observed, step: &Step, note: Option<&str>) {
+        if !step.is_held_up() {
+            self.status.conditions.retain(|c| c.type_ != "Waiting");
+        }
         match step {
-            Step::Done | Step::Release | Step::Probe => {}
+            Step::Done | Step::Release | Step::Probe | Step::RemovePullers { .. } => {}
             Step::Wait(Wait { condition, message, .. })
                 if ROLLING.iter().any(|r| condition.starts_with(r)) =>
             {
                 self.roll(condition, false, message.clone());
             }
-            // The one condition that says something while it is true: the request has not begun.
+            // The one condition that says something while it is true.
             Step::Wait(wait) => {
-                let waiting = wait.condition == "Waiting";
-                self.say(wait.condition.clone(), waiting, wait.reason, wait.message.clone());
+                self.say(wait.condition.clone(), step.is_held_up(), wait.reason, wait.message.clone());
             }
+            Step::Pull { image, places } => self.pull(image, places, note),
             Step::Begin { source, target } => self.begin(source, target),
             Step::Halt => {
                 self.say(
@@ -181,9 +208,21 @@ impl Story {
         self.say("VerifyRing", true, "RingWhole", "every node is up and reports the release that it should");
     }
 
+    fn pull(&mut self, image: &str, places: &[Place], refusal: Option<&str>) {
+        let (reason, message) = match refusal {
+            None => {
+                let hosts: Vec<&str> = places.iter().map(|place| place.host.as_str()).collect();
+                ("Pulling", format!("image {image} is pulled on {}", hosts.join(", ")))
+            }
+            Some(why) => {
+                (pull::REFUSED, format!("image {image} is not pulled before the update begins: {why}"))
+            }
+        };
+        self.say(pull::CONDITION, false, reason, message);
+    }
+
     fn begin(&mut self, source: &Release, target: &Release) {
         self.status.phase = Some(Phase::Progressing);
-        self.status.conditions.retain(|c| c.type_ != "Waiting");
         self.status.step = None;
         self.status.update_version =
             Some(UpdateVersionRecord { source: source.clone(), target: target.clone(), roll_back: None });
@@ -193,7 +232,6 @@ impl Story {
 
     fn finish(&mut self, outcome: &Outcome) {
         self.status.step = None;
-        self.status.conditions.retain(|c| c.type_ != "Waiting");
         match outcome {
             Outcome::Successful => {
                 self.status.phase = Some(Phase::Successful);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api::cassandra::{Phase as CassandraPhase, Rack as RackSpec, Topology};
 use api::halt::{self, Halt, OWNER};
 use api::names::OPS_REQUEST_FINALIZER;
-use api::ops_request::{DatabaseRef, Phase, UpdateVersion};
+use api::ops_request::{Apply, DatabaseRef, Phase, UpdateVersion};
 use api::{
     Cassandra, CassandraOpsRequest, CassandraOpsRequestSpec, CassandraSpec, CassandraVersion,
     CassandraVersionSpec, condition,
@@ -18,7 +18,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use ops_manager::queue::Turn;
-use ops_manager::update_version::{Node, Observed, Rack, Ring, Step, Trouble, next_step, status};
+use ops_manager::update_version::{
+    Copies, Node, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step, status,
+};
 
 pub struct World {
     pub now: Timestamp,
@@ -28,6 +30,23 @@ pub struct World {
     pub racks: Vec<Rack>,
     /// Images that crash.
     pub bad: BTreeSet<String>,
+    /// Images that no registry has.
+    pub missing: BTreeSet<String>,
+    /// No pod finds a node to run on.
+    pub full: bool,
+    /// Pulling takes for ever.
+    pub slow: bool,
+    /// Why the API server lets no pod be made that pulls.
+    pub no_pullers: Option<String>,
+    /// Why the kubelets do not take such a pod.
+    pub no_room: Option<String>,
+    pub pullers: Vec<Puller>,
+    /// What the keyspaces bear.
+    pub copies: Copies,
+    /// Why a budget blocks every eviction.
+    pub budget: Option<String>,
+    /// How often the status changed.
+    pub writes: usize,
     /// Problems that every question to the ring finds.
     pub problems: Vec<String>,
     /// The provisioner answers a halt.
@@ -76,6 +95,15 @@ impl World {
             catalog: catalog.into(),
             racks: racks.into(),
             bad: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            full: false,
+            slow: false,
+            no_pullers: None,
+            no_room: None,
+            pullers: vec![],
+            copies: Copies::Enough,
+            budget: None,
+            writes: 0,
             problems: vec![],
             answers: true,
             turn: Turn::Now,
@@ -96,7 +124,9 @@ impl World {
 
     /// Reconciles until nothing changes but time. Answers the steps that were taken.
     pub fn run(&mut self) -> Vec<Step> {
-        (0..500).map_while(|_| self.reconcile(true)).collect()
+        let steps = (0..500).map_while(|_| self.reconcile(true)).collect();
+        assert!(self.pullers.is_empty() || self.phase() == Phase::Pending, "pods are left that pull");
+        steps
     }
 
     /// One reconcile; `None` when it would only wait for something that never comes. Without `told`, the operator dies
@@ -109,9 +139,10 @@ impl World {
             step = next_step(&seen);
         }
         let before = self.request.clone();
-        self.perform(&step);
+        let note = self.perform(&step);
         if told && !matches!(step, Step::Done | Step::Release) {
-            self.request.status = Some(status(&seen, &step, None));
+            self.request.status = Some(status(&seen, &step, note.as_deref()));
+            self.writes += usize::from(before.status != self.request.status);
         }
         let moved = self.live();
         let quiet = matches!(step, Step::Done | Step::Wait(_)) && !moved && before == self.request;
@@ -130,12 +161,14 @@ impl World {
             current: self.cassandra.as_ref().and_then(|c| version(&c.spec.version)),
             target: target.and_then(|name| version(&name)),
             racks: if self.cassandra.is_some() { self.racks.clone() } else { vec![] },
+            pullers: self.pullers.clone(),
             ring: None,
         }
     }
 
     fn ring(&self) -> Ring {
-        let mut ring = Ring { problems: self.problems.clone(), ..Default::default() };
+        let mut ring =
+            Ring { problems: self.problems.clone(), copies: self.copies.clone(), ..Default::default() };
         for pod in self.racks.iter().flat_map(|rack| &rack.pods) {
             if pod.ready && !pod.terminating {
                 let release = pod.image.rsplit(':').next().and_then(|v| v.parse().ok());
@@ -147,7 +180,7 @@ impl World {
         ring
     }
 
-    fn perform(&mut self, step: &Step) {
+    fn perform(&mut self, step: &Step) -> Option<String> {
         let uid = self.request.uid().unwrap_or_default();
         let changes_ring =
             matches!(step, Step::SetImage { .. } | Step::Evict { .. } | Step::SetVersion { .. });
@@ -155,6 +188,7 @@ impl World {
             let cassandra = self.cassandra.as_ref().expect("nothing is changed without a Cassandra");
             assert!(Halt::of(cassandra).is_of(&uid), "{step:?} without a halt of its own");
             assert!(halt::is_answered(cassandra), "{step:?} before the provisioner has answered");
+            assert!(self.pullers.is_empty(), "{step:?} with pods left that pull");
         }
         match step {
             Step::Begin { .. } => self.request.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned()),
@@ -168,7 +202,11 @@ impl World {
             }
             Step::Resume => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
-                assert!(Halt::of(cassandra).is_of(&uid), "lifted a halt that is not its own");
+                assert_eq!(
+                    cassandra.annotations().get(OWNER),
+                    Some(&uid),
+                    "lifted a halt that is not its own"
+                );
                 cassandra.annotations_mut().remove(OWNER);
                 cassandra.spec.halted = false;
                 bump(cassandra);
@@ -183,8 +221,28 @@ impl World {
                 rack.image = Some(image.clone());
                 rack.caught_up = false;
             }
+            Step::Evict { .. } if self.budget.is_some() => return self.budget.clone(),
             Step::Evict { pod } => self.evict(&pod.name),
+            Step::Pull { .. } if self.no_pullers.is_some() => return self.no_pullers.clone(),
+            Step::Pull { image, places } => self.pull(image, places),
+            Step::RemovePullers { pods } => self.pullers.retain(|puller| !pods.contains(puller)),
             _ => {}
+        }
+        None
+    }
+
+    fn pull(&mut self, image: &str, places: &[Place]) {
+        for Place { host, pod, .. } in places {
+            assert!(self.pullers.iter().all(|puller| puller.host != *host), "two pull on {host}");
+            let name = format!("pull-{pod}");
+            self.pullers.push(Puller {
+                uid: name.clone(),
+                name,
+                host: host.clone(),
+                image: image.to_owned(),
+                state: Pull::Pulling("ContainerCreating".to_owned()),
+                terminating: false,
+            });
         }
     }
 
@@ -202,6 +260,7 @@ impl World {
     fn live(&mut self) -> bool {
         self.now += SignedDuration::from_secs(2);
         let mut moved = self.provisioner();
+        moved |= self.kubelets_pull();
         for rack in &mut self.racks {
             moved |= !rack.caught_up;
             rack.caught_up = true;
@@ -214,6 +273,10 @@ impl World {
                     self.ran.insert((pod.name.clone(), image.clone()));
                     moved = true;
                 } else if !pod.ready && pod.trouble.is_none() {
+                    if self.full {
+                        "a node to run on (0/3 nodes are available)".clone_into(&mut pod.waits_for);
+                        continue;
+                    }
                     if self.bad.contains(&pod.image) {
                         pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
                     } else {
@@ -224,6 +287,21 @@ impl World {
             }
         }
         moved
+    }
+
+    fn kubelets_pull(&mut self) -> bool {
+        let before = self.pullers.clone();
+        for puller in &mut self.pullers {
+            puller.state = match &self.no_room {
+                Some(why) => Pull::Refused(why.clone()),
+                None if self.slow => continue,
+                None if self.missing.contains(&puller.image) => {
+                    Pull::Missing(format!("image {} cannot be pulled", puller.image))
+                }
+                None => Pull::Pulled,
+            };
+        }
+        before != self.pullers
     }
 
     fn provisioner(&mut self) -> bool {
@@ -246,6 +324,43 @@ impl World {
             }
         }
         before != cassandra.status
+    }
+
+    /// Reconciles until `happened`.
+    pub fn until(&mut self, happened: impl Fn(&Self) -> bool) {
+        for _ in 0..500 {
+            if happened(self) {
+                return;
+            }
+            self.reconcile(true);
+        }
+        panic!("it did not happen: {:?}", self.request.status);
+    }
+
+    /// Somebody else changes the Cassandra.
+    pub fn edit(&mut self, change: impl Fn(&mut Cassandra)) {
+        let cassandra = self.cassandra.as_mut().expect("there is a Cassandra");
+        change(cassandra);
+        bump(cassandra);
+    }
+
+    pub fn halt(&self) -> Halt {
+        Halt::of(self.cassandra.as_ref().expect("there is a Cassandra"))
+    }
+
+    /// A pod that crashes.
+    pub fn crash(&mut self, rack: usize, pod: usize) {
+        let pod = &mut self.racks[rack].pods[pod];
+        pod.ready = false;
+        pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
+    }
+
+    /// Another request for the same, in the world that the first one has left.
+    pub fn again(self) -> Self {
+        let mut next = Self { cassandra: self.cassandra, racks: self.racks, now: self.now, ..Self::new(1) };
+        next.request.metadata.uid = Some("request-2".to_owned());
+        next.request.spec.apply = Apply::Always;
+        next
     }
 
     pub fn phase(&self) -> Phase {
@@ -280,6 +395,7 @@ fn new_rack(name: &str, replicas: i32) -> Rack {
         replicas: usize::try_from(replicas).expect("it is positive"),
         ephemeral: false,
         image: Some("cassandra:4.1.10".to_owned()),
+        never_pulls: false,
         caught_up: true,
         pods: (0..replicas).map(|i| new_pod(&format!("{petset}-{i}"), "cassandra:4.1.10", 0)).collect(),
         petset,
@@ -290,6 +406,7 @@ fn new_pod(name: &str, image: &str, renewal: u32) -> Node {
     Node {
         name: name.to_owned(),
         uid: format!("{name}/{renewal}"),
+        host: Some(format!("host-of-{name}")),
         image: image.to_owned(),
         ready: true,
         waits_for: "Cassandra to answer".to_owned(),

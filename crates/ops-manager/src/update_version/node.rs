@@ -1,0 +1,147 @@
+//! A pod of the ring, and why it does not come up.
+
+use api::names;
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use kube::ResourceExt;
+
+/// A pod of the ring.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Node {
+    /// Name of the pod.
+    pub name: String,
+    /// Identity of the pod: a renewed one has another.
+    pub uid: String,
+    /// The Kubernetes node that it runs on, once it has one.
+    pub host: Option<String>,
+    /// Address, once it has one.
+    pub ip: Option<String>,
+    /// Database image.
+    pub image: String,
+    /// It takes requests.
+    pub ready: bool,
+    /// It is on its way out.
+    pub terminating: bool,
+    /// Why it will not come up by itself.
+    pub trouble: Option<Trouble>,
+    /// What it waits for, for messages.
+    pub waits_for: String,
+}
+
+/// Why a pod will not come up by itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trouble {
+    /// What is wrong, as part of a sentence.
+    pub what: String,
+    /// The container whose last log lines say more.
+    pub log_of: Option<String>,
+}
+
+/// Reads a pod.
+pub(super) fn node(pod: &Pod) -> Node {
+    let status = pod.status.clone().unwrap_or_default();
+    let condition = |type_: &str| status.conditions.iter().flatten().find(|c| c.type_ == type_);
+    let ready = condition("Ready").is_some_and(|c| c.status == "True");
+    let containers: Vec<&ContainerStatus> = [&status.init_container_statuses, &status.container_statuses]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
+    let unscheduled = condition("PodScheduled")
+        .filter(|c| c.status == "False")
+        .map(|c| format!("a node to run on ({})", c.message.as_deref().unwrap_or("not scheduled")));
+    let waiting = containers.iter().find_map(|c| {
+        let waiting = c.state.as_ref()?.waiting.as_ref()?;
+        Some(format!("container {} ({})", c.name, waiting.reason.as_deref().unwrap_or("waiting")))
+    });
+    Node {
+        name: pod.name_any(),
+        uid: pod.uid().unwrap_or_default(),
+        host: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        ip: status.pod_ip.clone(),
+        image: pod.spec.as_ref().and_then(|s| image(&s.containers, names::CONTAINER)).unwrap_or_default(),
+        ready,
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        trouble: containers.iter().find_map(|c| trouble(c)),
+        waits_for: unscheduled.or(waiting).unwrap_or_else(|| "Cassandra to answer".to_owned()),
+    }
+}
+
+/// The image of a container.
+pub(super) fn image(containers: &[Container], name: &str) -> Option<String> {
+    containers.iter().find(|c| c.name == name)?.image.clone()
+}
+
+/// A container that failed this often does not come up by itself.
+const CRASHES: i32 = 3;
+
+/// Why a container will not come up by itself.
+pub(super) fn trouble(container: &ContainerStatus) -> Option<Trouble> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let (name, image) = (&container.name, &container.image);
+    let said = waiting.message.as_deref().unwrap_or("no further message");
+    match waiting.reason.as_deref()? {
+        // ErrImagePull alone may be a hiccup of the registry; the back-off comes after the second failure.
+        reason @ ("ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => {
+            Some(Trouble { what: format!("image {image} cannot be pulled ({reason}: {said})"), log_of: None })
+        }
+        "CrashLoopBackOff" if container.restart_count >= CRASHES => Some(Trouble {
+            what: format!("container {name} of image {image} crashes each time that it starts"),
+            log_of: Some(name.clone()),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn seen(status: &Value) -> Node {
+        let pod = json!({
+            "metadata": { "name": "p-0", "uid": "u" },
+            "spec": { "nodeName": "k-1", "containers": [{ "name": "cassandra", "image": "c:1" }] },
+            "status": status,
+        });
+        node(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn waiting(reason: &str, restarts: i32) -> Value {
+        json!({ "containerStatuses": [{
+            "name": "cassandra", "image": "c:1", "imageID": "", "ready": false, "restartCount": restarts,
+            "state": { "waiting": { "reason": reason, "message": "not there" } },
+        }]})
+    }
+
+    #[test]
+    fn a_ready_pod_is_in_no_trouble() {
+        let node =
+            seen(&json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
+        assert!(node.ready && node.trouble.is_none());
+        assert_eq!((node.image.as_str(), node.ip.as_deref()), ("c:1", Some("10.0.0.1")));
+        assert_eq!(node.host.as_deref(), Some("k-1"));
+    }
+
+    #[test]
+    fn a_first_failure_is_no_trouble_yet() {
+        assert_eq!(seen(&waiting("ErrImagePull", 0)).trouble, None);
+        assert_eq!(seen(&waiting("CrashLoopBackOff", 2)).trouble, None);
+    }
+
+    #[test]
+    fn a_missing_image_and_a_crash_loop_are_named() {
+        let missing = seen(&waiting("ImagePullBackOff", 0)).trouble.unwrap();
+        assert!(missing.what.contains("c:1 cannot be pulled") && missing.what.contains("not there"));
+        let crash = seen(&waiting("CrashLoopBackOff", 3)).trouble.unwrap();
+        assert_eq!(crash.log_of.as_deref(), Some("cassandra"));
+    }
+
+    #[test]
+    fn an_unscheduled_pod_says_so() {
+        let node = seen(&json!({ "conditions": [
+            { "type": "PodScheduled", "status": "False", "message": "0/2 nodes are available" },
+        ]}));
+        assert!(node.waits_for.contains("0/2 nodes are available"));
+    }
+}

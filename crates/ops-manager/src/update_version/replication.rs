@@ -1,0 +1,47 @@
+//! Whether the keyspaces bear that one node is away: told before anything starts, and refused if the user asks for that.
+
+use api::CassandraOpsRequest;
+use api::ops_request::REPLICATION_CHECK;
+use kube::ResourceExt;
+
+use super::observe::{Copies, Observed};
+
+/// The condition that tells of it.
+pub(super) const CONDITION: &str = "ReplicationCheck";
+/// The condition's reason when nobody could tell.
+pub(super) const UNKNOWN: &str = "Unknown";
+/// A message that names hundreds of keyspaces is not read.
+const NAMED: usize = 5;
+
+/// Whether the user wants an update refused that keyspaces do not bear; otherwise it is a warning.
+pub(super) fn is_strict(request: &CassandraOpsRequest) -> Result<bool, String> {
+    match request.annotations().get(REPLICATION_CHECK).map(String::as_str) {
+        None | Some("Warn") => Ok(false),
+        Some("Refuse") => Ok(true),
+        Some(other) => Err(format!("annotation {REPLICATION_CHECK}: {other:?} is neither Warn nor Refuse")),
+    }
+}
+
+/// The condition, True or False, its reason and its message. `None`: the ring was not asked.
+pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
+    let ring = seen.ring.as_ref()?;
+    let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
+    if nodes == 1 {
+        let message = "the ring has one node: it serves nobody while that is renewed";
+        return Some((false, "SingleNode", message.to_owned()));
+    }
+    Some(match &ring.copies {
+        Copies::Enough => {
+            (true, "Sufficient", "every keyspace is available at QUORUM while a node is renewed".to_owned())
+        }
+        Copies::TooFew(keyspaces) => {
+            let mut names = keyspaces.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            if keyspaces.len() > NAMED {
+                names.push_str(&format!(" and {} more", keyspaces.len() - NAMED));
+            }
+            let message = format!("not available at QUORUM while a node is renewed: {names}");
+            (false, "TooFewCopies", message)
+        }
+        Copies::Unknown(why) => (false, UNKNOWN, format!("the keyspaces could not be asked for: {why}")),
+    })
+}

@@ -1,0 +1,149 @@
+//! From request to halt against an API server in memory: what is made there, and what is left.
+
+use api::condition;
+use api::halt::Halt;
+use api::labels;
+use api::ops_request::Phase;
+use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
+use cassandra::Sessions;
+use k8s_openapi::api::core::v1::Pod;
+use operator::Object;
+use operator::testing::FakeApi;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read<K: Object>(value: Value) -> K {
+    serde_json::from_value(value).unwrap()
+}
+
+/// A ring of one node that nobody asks for its state, and a request for it.
+fn cluster() -> FakeApi {
+    let api = FakeApi::new();
+    for version in ["4.1.10", "5.0.6"] {
+        let spec = json!({ "version": version, "db": { "image": format!("cassandra:{version}") } });
+        api.put::<CassandraVersion>(&read(json!({ "metadata": { "name": version }, "spec": spec })));
+    }
+    api.put::<Cassandra>(&read(json!({
+        "metadata": { "name": "db", "namespace": "ns" },
+        "spec": { "version": "4.1.10", "disableSecurity": true },
+    })));
+    let labels = labels::petset_selectors("db", "db");
+    let pod =
+        json!({ "nodeName": "k-1", "containers": [{ "name": "cassandra", "image": "cassandra:4.1.10" }] });
+    api.put::<PetSet>(&read(json!({
+        "metadata": { "name": "db", "namespace": "ns", "labels": labels },
+        "spec": { "serviceName": "db-pods", "selector": {}, "template": { "spec": pod } },
+    })));
+    api.put::<Pod>(&read(json!({
+        "metadata": { "name": "db-0", "namespace": "ns", "labels": labels },
+        "spec": pod,
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+    })));
+    api.put::<CassandraOpsRequest>(&read(json!({
+        "metadata": { "name": "update", "namespace": "ns" },
+        "spec": {
+            "type": "UpdateVersion", "databaseRef": { "name": "db" }, "apply": "Always",
+            "updateVersion": { "targetVersion": "5.0.6" },
+        },
+    })));
+    api
+}
+
+/// One look of an operator that has just started.
+async fn look(api: &FakeApi) -> bool {
+    let context = Context {
+        operator: api.operator("ops-manager"),
+        sessions: Sessions::new(),
+        requests: api.cache(),
+        cassandras: api.cache(),
+        versions: api.cache(),
+        petsets: api.cache(),
+        pods: api.cache(),
+    };
+    advance(Arc::new(request(api)), &context).await.is_ok()
+}
+
+fn request(api: &FakeApi) -> CassandraOpsRequest {
+    api.get("ns", "update").unwrap()
+}
+
+fn puller(api: &FakeApi) -> Option<Pod> {
+    api.get("ns", "update-pull-db-0")
+}
+
+fn pull_image(api: &FakeApi) -> (String, String) {
+    let conditions = request(api).status.unwrap_or_default().conditions;
+    condition::get(&conditions, "PullImage")
+        .map(|c| (c.status.clone(), c.message.clone()))
+        .unwrap_or_default()
+}
+
+fn kubelet(api: &FakeApi, image_id: &str, state: &Value) {
+    if puller(api).is_some() {
+        api.change("ns", "update-pull-db-0", |pod: &mut Pod| {
+            pod.status = Some(
+                serde_json::from_value(json!({ "containerStatuses": [{
+                    "name": "pull", "image": "cassandra:5.0.6", "imageID": image_id,
+                    "ready": false, "restartCount": 0, "state": state,
+                }]}))
+                .unwrap(),
+            );
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_pod_that_pulls_is_there_before_the_halt_and_gone_with_it() {
+    let api = cluster();
+    assert!(look(&api).await);
+    assert_eq!(puller(&api).unwrap().spec.unwrap().node_name.as_deref(), Some("k-1"));
+    assert_eq!(pull_image(&api), ("False".to_owned(), "image cassandra:5.0.6 is pulled on k-1".to_owned()));
+    assert!(look(&api).await);
+    assert_eq!(request(&api).phase(), Phase::Pending);
+
+    kubelet(&api, "sha256:1", &json!({ "terminated": { "exitCode": 0 } }));
+    assert!(look(&api).await);
+    assert_eq!(request(&api).phase(), Phase::Progressing);
+    assert_eq!(pull_image(&api), ("True".to_owned(), "image cassandra:5.0.6 is on 1 of 1 nodes".to_owned()));
+    assert!(look(&api).await);
+    assert_eq!((puller(&api), api.list::<Pod>().len()), (None, 1));
+    assert_eq!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
+    assert!(look(&api).await);
+    assert_ne!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
+}
+
+/// The operator ends after any of its writes, and another one goes on.
+#[tokio::test]
+async fn a_missing_image_is_found_and_nothing_is_left_wherever_the_operator_ends() {
+    for last in 0..6 {
+        let api = cluster();
+        let database: Cassandra = api.get("ns", "db").unwrap();
+        api.fail_after(last);
+        for n in 0..12 {
+            look(&api).await;
+            kubelet(
+                &api,
+                "",
+                &json!({ "waiting": { "reason": "ImagePullBackOff", "message": "not there" } }),
+            );
+            if n == 5 {
+                api.heal();
+            }
+        }
+        assert_eq!(request(&api).phase(), Phase::Failed, "ended after write {last}");
+        assert_eq!((puller(&api), api.list::<Pod>().len()), (None, 1));
+        assert_eq!(api.get::<Cassandra>("ns", "db").unwrap(), database);
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_let_in_is_told_and_not_waited_for() {
+    let api = cluster();
+    api.fail_nth(1, 403);
+    assert!(look(&api).await);
+    assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
+    assert!(look(&api).await);
+    assert_eq!((request(&api).phase(), puller(&api)), (Phase::Progressing, None));
+    assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
+}
