@@ -5,4 +5,6 @@ pub mod client;
 pub mod kubectl;
 pub mod load;
 pub mod manifests;
+pub mod operators;
+pub mod proxy;
 pub mod report;
