@@ -22,6 +22,7 @@ pub struct Operator {
     pub name: String,
     /// Its way to the API server.
     pub proxy: Proxy,
+    component: String,
     command: Command,
     process: Option<Child>,
 }
@@ -48,7 +49,7 @@ impl Operator {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        Ok(Self { name, proxy, command, process: None })
+        Ok(Self { name, proxy, component: component.to_owned(), command, process: None })
     }
 
     /// Changes its environment from the next start on.
@@ -68,6 +69,12 @@ impl Operator {
     /// Whether its process is there.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(self.process.as_mut().map(Child::try_wait).transpose()?.is_some_and(|ended| ended.is_none()))
+    }
+
+    /// Whether it holds the lease: it is the one of its kind that writes.
+    pub fn leads(&self) -> Result<bool> {
+        let lease = get(RELEASE, &format!("lease/{}", self.component))?;
+        Ok(text(&lease, "/spec/holderIdentity").starts_with(&format!("{}_", self.name)))
     }
 
     /// Ends it as a lost machine would, without a last word.

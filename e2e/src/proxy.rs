@@ -113,9 +113,10 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// From now on this goes wrong, and nothing else.
+    /// From now on this goes wrong, and nothing else. An earlier cut that nobody has asked for is forgotten.
     pub fn set(&self, fault: Fault) {
         self.shared.fault.send_replace(fault);
+        while self.cuts.try_recv().is_ok() {}
     }
 
     /// Waits for the next cut, at most so long; answers the write.
@@ -160,7 +161,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         }
         answer = Some(response);
     }
-    if let (Some(write), true) = (write, cut) {
+    if let (Some(write), true, true) = (write, cut, shared.is_silent()) {
         // Nobody listens any more when the harness is about to end.
         _ = shared.cut.send(write);
     }
@@ -222,6 +223,10 @@ impl Shared {
             2 => Fate { forwarded, answer: Answer::Is(500) },
             _ => Fate { forwarded, answer: Answer::Never },
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(*self.fault.borrow(), Fault::Silent)
     }
 
     /// Waits until the proxy is not silent.

@@ -5,7 +5,7 @@ use super::*;
 
 /// A server that answers a write with its number, and a watch with a line each 50 ms.
 struct Server {
-    runtime: Runtime,
+    _runtime: Runtime,
     address: SocketAddr,
     served: Arc<Mutex<Vec<String>>>,
 }
@@ -21,12 +21,11 @@ impl Server {
             tokio::spawn(async move { axum::serve(listener, router).await });
             address
         });
-        Self { runtime, address, served }
+        Self { _runtime: runtime, address, served }
     }
 
     fn proxy(&self) -> Proxy {
         let url = format!("http://{}", self.address).parse().unwrap();
-        let _runtime = self.runtime.enter();
         Proxy::start(Config::new(url), 7).unwrap()
     }
 
