@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e up down clean images crds audit
+.PHONY: help demo test check unit e2e chaos up down clean images crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -41,6 +41,10 @@ e2e: ## Tests on a real cluster with real Cassandra
 	  helm lint --strict $(chart); \
 	  cargo test --workspace --features e2e/cluster --locked \
 	    --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture'
+	$(MAKE) chaos ROW=short
+
+chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects (ROW=short: 4 minutes)
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)
 
 up: ## Start the embedded cluster with the operators in it
 	e2e/run true

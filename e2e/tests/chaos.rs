@@ -1,0 +1,78 @@
+//! Fault injection: real updates of a real ring, under a load, while something goes wrong at a chosen step.
+//!
+//! The operators run as processes of this machine, each behind a proxy of its own; those of the cluster rest meanwhile. `make chaos`
+//! runs all rows, `make chaos ROW=...` those whose names contain a word, `ROW=short` a short selection.
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+#[path = "chaos/floor.rs"]
+mod floor;
+#[path = "chaos/machine.rs"]
+mod machine;
+#[path = "chaos/matrix.rs"]
+mod matrix;
+#[path = "chaos/row.rs"]
+mod row;
+#[path = "chaos/stage.rs"]
+mod stage;
+#[path = "chaos/step.rs"]
+mod step;
+#[path = "chaos/witness.rs"]
+mod witness;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use e2e::operators;
+
+use row::{Line, Row};
+use stage::Stage;
+
+const CHART: &str = "../charts/cassandra-operators";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match chaos(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("chaos could not run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all rows went as they should.
+fn chaos(words: &[String]) -> Result<bool> {
+    let rows: Vec<Row> = matrix::rows().into_iter().filter(|row| row.is_selected(words)).collect();
+    ensure!(!rows.is_empty(), "no row is called {}; there are:\n{}", words.join(" or "), names());
+    ensure!(
+        std::env::var_os("KUBE_CONTEXT").is_none() && std::env::var_os("E2E_AUDIT_LOG").is_some(),
+        "fault injection stops API servers and kills processes of nodes: it runs on the embedded cluster only, \
+         by `make chaos` without KUBE_CONTEXT"
+    );
+    operators::in_cluster(0, Path::new(CHART))?;
+    let lines = play(&rows);
+    operators::in_cluster(1, Path::new(CHART))?;
+    let lines = lines?;
+    println!("\n{}", row::table(&lines));
+    Ok(lines.iter().all(Line::is_good))
+}
+
+fn play(rows: &[Row]) -> Result<Vec<Line>> {
+    let mut stage = Stage::new()?;
+    println!("==> {} rows; logs and evidence are in {}", rows.len(), stage.folder.display());
+    let mut lines = Vec::new();
+    for row in rows {
+        println!("==> {}", row.name());
+        let line = row.play(&mut stage);
+        println!("    {line}");
+        lines.push(line);
+    }
+    stage.leave()?;
+    Ok(lines)
+}
+
+fn names() -> String {
+    matrix::rows().iter().map(Row::name).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,29 @@
+//! How long Kubernetes and Cassandra themselves need to renew each pod: nothing that renews all of them can be faster.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use e2e::kubectl::{condition, get, kubectl, phase, text, wait_for};
+
+use crate::stage::{NAMESPACE, PODS, Stage, cassandra};
+
+/// Deletes each pod once, and adds up the time until its successor is Ready.
+pub fn measure(stage: &mut Stage) -> Result<String> {
+    let mut seconds = Vec::new();
+    for pod in PODS {
+        let uid = text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid");
+        let started = Instant::now();
+        kubectl(&["delete", "pod", "-n", NAMESPACE, pod, "--wait=false"])?;
+        wait_for(&format!("the successor of {pod}"), NAMESPACE, 180, || {
+            let pod = get(NAMESPACE, &format!("pod/{pod}"))?;
+            let ready = condition(&pod, "Ready").is_some_and(|ready| ready["status"] == "True");
+            Ok((ready && text(&pod, "/metadata/uid") != uid).then_some(()))
+        })?;
+        seconds.push(started.elapsed().as_secs_f64());
+        // The next one must not go while the ring has not seen this one.
+        phase(NAMESPACE, &cassandra(), &["Ready"], 60)?;
+    }
+    stage.floor = Some(seconds.iter().sum());
+    let each: Vec<_> = seconds.iter().map(|seconds| format!("{seconds:.1}")).collect();
+    Ok(format!("stop and start: {} s", each.join(" + ")))
+}

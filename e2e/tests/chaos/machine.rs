@@ -1,0 +1,40 @@
+//! Faults of machines: what no API can do to a cluster.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use e2e::kubectl::{get, text};
+
+use crate::stage::NAMESPACE;
+
+/// Sends a signal such as `STOP` to the API server.
+pub fn api_server(signal: &str) -> Result<()> {
+    enter("control", &["pkill", &format!("-{signal}"), "-x", "kube-apiserver"])
+}
+
+/// Ends Cassandra in a pod, at once and without a drain.
+pub fn kill_cassandra(pod: &str) -> Result<()> {
+    let object = get(NAMESPACE, &format!("pod/{pod}"))?;
+    let statuses = object["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let container = statuses
+        .into_iter()
+        .find(|status| status["name"] == "cassandra")
+        .map(|status| text(status, "/containerID").replace("containerd://", ""))
+        .filter(|id| !id.is_empty())
+        .with_context(|| format!("pod {pod} runs no Cassandra"))?;
+    let node = text(&object, "/spec/nodeName");
+    enter(&node, &["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", &container])
+}
+
+/// Runs a command in a box of the embedded cluster.
+fn enter(place: &str, command: &[&str]) -> Result<()> {
+    let done = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster"))
+        .args(["enter", place])
+        .args(command)
+        .stdin(Stdio::null())
+        .status()
+        .context("e2e/cluster/cluster cannot be started")?;
+    ensure!(done.success(), "`cluster enter {place} {}` failed", command.join(" "));
+    Ok(())
+}

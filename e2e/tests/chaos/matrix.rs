@@ -1,0 +1,263 @@
+//! All rows: which fault, at which step, and what must come of it.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::kubectl::{apply, condition, get, kubectl, patch, phase, text, wait_for};
+use e2e::manifests;
+use e2e::operators::Operator;
+use e2e::proxy::{Fault, When, Write};
+use serde_json::json;
+
+use crate::machine::{api_server, kill_cassandra};
+use crate::row::{Ending, Row};
+use crate::stage::{NAMESPACE, PODS, Stage, cassandra};
+use crate::step::Step;
+use crate::{floor, witness};
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        Row::new("pod deleted", "no update", Ending::Unchanged, floor::measure).hits_nodes(),
+        Row::new("none", "-", Ending::Updated, witness::plain),
+        Row::new("image missing", "image", Ending::RolledBack, |stage| bad(stage, "missing")).for_every_day(),
+        Row::new("image crashing", "image", Ending::RolledBack, |stage| bad(stage, "crash")),
+        Row::new("wrong release", "image", Ending::RolledBack, |stage| {
+            let other = stage.target.clone();
+            bad(stage, &other)
+        }),
+    ];
+    for step in Step::ALL {
+        for when in [When::Before, When::After] {
+            let row = Row::new("ops-manager killed", at(when, step), Ending::Updated, move |stage| {
+                stage.hold(when, step)?;
+                stage.ops_manager.kill()?;
+                stage.release();
+                resumed(&mut stage.ops_manager)
+            });
+            let short = (when, step) == (When::After, Step::Eviction);
+            rows.push(if short { row.for_every_day() } else { row });
+        }
+        rows.push(Row::new("provisioner killed", at(When::After, step), Ending::Updated, move |stage| {
+            stage.hold(When::After, step)?;
+            stage.provisioner.kill()?;
+            stage.release();
+            resumed(&mut stage.provisioner)
+        }));
+    }
+    rows.extend(of_operators());
+    rows.extend(of_the_api_server());
+    rows.extend(of_nodes());
+    rows.extend(of_users());
+    rows
+}
+
+fn at(when: When, step: Step) -> String {
+    format!("{when:?} {step:?}").to_lowercase()
+}
+
+/// Starts an operator that was killed, and answers how long it took until it wrote again.
+fn resumed(operator: &mut Operator) -> Result<String> {
+    let (before, killed) = (operator.proxy.writes().len(), Instant::now());
+    operator.start()?;
+    wait_for("the next write of the operator", NAMESPACE, 90, || {
+        Ok((operator.proxy.writes().len() > before).then_some(()))
+    })?;
+    Ok(format!("writes again after {} s", killed.elapsed().as_secs()))
+}
+
+fn of_operators() -> Vec<Row> {
+    let eviction = || at(When::After, Step::Eviction);
+    vec![
+        Row::new("both killed", "each write", Ending::Updated, killed_at_each_write),
+        Row::new("leaders killed", eviction(), Ending::Updated, |stage| {
+            let _spares = spares(stage)?;
+            stage.hold(When::After, Step::Eviction)?;
+            stage.ops_manager.kill()?;
+            stage.provisioner.kill()?;
+            // These must not come back before the end.
+            ended_by_others(stage)
+        }),
+        Row::new("leader frozen, wakes", eviction(), Ending::Updated, |stage| {
+            let _spares = spares(stage)?;
+            stage.hold(When::After, Step::Eviction)?;
+            let frozen = stage.ops_manager.proxy.writes().len();
+            stage.ops_manager.signal("STOP")?;
+            stage.release();
+            sleep(Duration::from_secs(25));
+            stage.ops_manager.signal("CONT")?;
+            wait_for("the end of the deposed leader", NAMESPACE, 30, || {
+                Ok((!stage.ops_manager.runs()?).then_some(()))
+            })?;
+            let late = stage.ops_manager.proxy.writes().len() - frozen;
+            ensure!(late == 0, "the deposed leader has sent {late} more writes");
+            ended_by_others(stage)
+        }),
+        Row::new("operator cut off, 60 s", eviction(), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.provisioner.proxy.set(Fault::Silent);
+            sleep(Duration::from_mins(1));
+            stage.provisioner.proxy.set(Fault::None);
+            stage.release();
+            Ok(String::new())
+        }),
+    ]
+}
+
+fn of_the_api_server() -> Vec<Row> {
+    vec![
+        Row::new("API answers at random", "all", Ending::Updated, |stage| {
+            for operator in [&stage.provisioner, &stage.ops_manager] {
+                operator.proxy.set(Fault::Noise(20));
+            }
+            stage.request().map(|()| "20 of 100 requests disturbed".to_owned())
+        }),
+        Row::new("API server stopped, 60 s", at(When::After, Step::Eviction), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            api_server("STOP")?;
+            stage.release();
+            sleep(Duration::from_mins(1));
+            api_server("CONT")?;
+            Ok(String::new())
+        }),
+        Row::new("API server killed", at(When::After, Step::Image), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Image)?;
+            api_server("KILL")?;
+            stage.release();
+            Ok(String::new())
+        }),
+    ]
+}
+
+fn of_nodes() -> Vec<Row> {
+    vec![
+        Row::new("Cassandra killed", "renewed pod", Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            kill_cassandra(PODS[0])?;
+            Ok(String::new())
+        })
+        .hits_nodes(),
+        Row::new("Cassandra killed", "pod to come", Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            kill_cassandra(PODS[2])?;
+            Ok(String::new())
+        })
+        .hits_nodes(),
+        Row::new("pod deleted", "pod to come", Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            kubectl(&["delete", "pod", "-n", NAMESPACE, PODS[2], "--wait=false"])?;
+            Ok(String::new())
+        })
+        .hits_nodes(),
+        Row::new("pod deleted", "renewed pod", Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            kubectl(&["delete", "pod", "-n", NAMESPACE, PODS[0], "--wait=false"])?;
+            Ok(String::new())
+        })
+        .hits_nodes(),
+    ]
+}
+
+fn of_users() -> Vec<Row> {
+    let halted = |halted: bool| patch(NAMESPACE, &cassandra(), &json!({ "spec": { "halted": halted } }));
+    vec![
+        // Between the record of what is going to be done and the halt: whose halt is it?
+        Row::new("user halts", at(When::Before, Step::Halt), Ending::Updated, move |stage| {
+            stage.hold(When::Before, Step::Halt)?;
+            stage.ops_manager.kill()?;
+            halted(true)?;
+            stage.release();
+            stage.ops_manager.start()?;
+            let waiting = wait_for("the request to wait for the user", NAMESPACE, 60, || {
+                let request = stage.seen()?;
+                Ok(condition(&request, "Waiting").filter(|c| c["reason"] == "HaltedByUser").cloned())
+            });
+            waiting.context("whose halt is it?")?;
+            sleep(Duration::from_secs(10));
+            ensure!(
+                text(&get(NAMESPACE, &cassandra())?, "/spec/halted") == "true",
+                "it lifted the user's halt"
+            );
+            halted(false).map(|_| "waited for the user".to_owned())
+        }),
+        Row::new("user lifts the halt", at(When::After, Step::Eviction), Ending::Updated, move |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            halted(false)?;
+            stage.release();
+            Ok(String::new())
+        }),
+        Row::new("request deleted", at(When::After, Step::Eviction), Ending::Stopped, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            kubectl(&["delete", "casops", "-n", NAMESPACE, &stage.name(), "--wait=false"])?;
+            stage.release();
+            Ok(String::new())
+        }),
+    ]
+}
+
+/// Asks for a version whose image is not what it should be.
+fn bad(stage: &mut Stage, tag: &str) -> Result<String> {
+    let version = format!("{}.90", stage.source.rsplit_once('.').context("a version has dots")?.0);
+    let image = format!("localhost/cassandra:{tag}");
+    apply(&manifests::version(&version, &image).to_string())?;
+    stage.target = version;
+    stage.request().map(|()| String::new())
+}
+
+/// Each of the operators dies after each of its writes, until the update has ended. Without the election of a leader: a new
+/// process would wait 15 seconds each time for the lease of the one before.
+fn killed_at_each_write(stage: &mut Stage) -> Result<String> {
+    let always = || Fault::Cut(When::After, Arc::new(|_: &Write| true));
+    let both = |stage: &mut Stage, elect: &str, fault: &dyn Fn() -> Fault| -> Result<()> {
+        for operator in [&mut stage.provisioner, &mut stage.ops_manager] {
+            operator.kill()?;
+            operator.set("LEADER_ELECT", elect);
+            operator.proxy.set(fault());
+            operator.start()?;
+        }
+        Ok(())
+    };
+    both(stage, "false", &always)?;
+    stage.request()?;
+    let (mut kills, mut looked) = ([0, 0], Instant::now());
+    loop {
+        for (operator, kills) in [&mut stage.provisioner, &mut stage.ops_manager].into_iter().zip(&mut kills)
+        {
+            if operator.proxy.cut(Duration::from_millis(20)).is_some() {
+                operator.kill()?;
+                operator.proxy.set(always());
+                operator.start()?;
+                *kills += 1;
+            }
+        }
+        if looked.elapsed() > Duration::from_secs(2) {
+            looked = Instant::now();
+            if stage.ended().is_some() {
+                break;
+            }
+        }
+    }
+    both(stage, "true", &|| Fault::None)?;
+    Ok(format!("provisioner killed {} times, ops-manager {} times", kills[0], kills[1]))
+}
+
+/// A second replica of each operator, which waits for the lease.
+fn spares(stage: &Stage) -> Result<[Operator; 2]> {
+    let mut spares =
+        [Operator::new("provisioner", 2, &stage.folder)?, Operator::new("ops-manager", 2, &stage.folder)?];
+    for spare in &mut spares {
+        spare.start()?;
+    }
+    phase(NAMESPACE, &cassandra(), &["Ready"], 60)?;
+    Ok(spares)
+}
+
+fn ended_by_others(stage: &Stage) -> Result<String> {
+    wait_for("the end of the update by the other replicas", NAMESPACE, 400, || Ok(stage.ended()))?;
+    Ok("by the other replicas".to_owned())
+}

@@ -1,0 +1,178 @@
+//! A row of the matrix: one fault at one step of one update, and what must come of it.
+
+use std::fmt;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use e2e::kubectl::{condition, text};
+use e2e::load;
+use serde_json::Value;
+
+use crate::stage::{NAMESPACE, Stage};
+
+/// What must come of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// The ring runs the target.
+    Updated,
+    /// The request has failed, and the ring runs what it ran before; at most the first pod was ever renewed.
+    RolledBack,
+    /// The request is gone, and the ring runs what it ran before.
+    Stopped,
+    /// There was no request.
+    Unchanged,
+}
+
+/// Whether the fault itself ends a Cassandra process: then requests of clients may fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Nodes {
+    Untouched,
+    Hit,
+}
+
+type Act = dyn Fn(&mut Stage) -> Result<String>;
+
+pub struct Row {
+    pub fault: &'static str,
+    pub step: String,
+    pub ending: Ending,
+    pub nodes: Nodes,
+    /// Belongs to the selection for every day.
+    pub short: bool,
+    /// Asks for the update and does the damage. What it answers is added to the outcome.
+    pub act: Box<Act>,
+}
+
+impl Row {
+    pub fn new(
+        fault: &'static str,
+        step: impl Into<String>,
+        ending: Ending,
+        act: impl Fn(&mut Stage) -> Result<String> + 'static,
+    ) -> Self {
+        Self { fault, step: step.into(), ending, nodes: Nodes::Untouched, short: false, act: Box::new(act) }
+    }
+
+    pub fn hits_nodes(self) -> Self {
+        Self { nodes: Nodes::Hit, ..self }
+    }
+
+    pub fn for_every_day(self) -> Self {
+        Self { short: true, ..self }
+    }
+
+    pub fn name(&self) -> String {
+        format!("{} {}", self.fault, self.step).replace(' ', "-")
+    }
+
+    pub fn is_selected(&self, words: &[String]) -> bool {
+        let name = self.name();
+        words.is_empty()
+            || words
+                .iter()
+                .any(|word| if word == "short" { self.short } else { name.contains(word.as_str()) })
+    }
+
+    /// Plays it, and leaves a ring that the next row can go on with, or none.
+    pub fn play(&self, stage: &mut Stage) -> Line {
+        let mut line = Line { fault: self.fault, step: self.step.clone(), ..Line::default() };
+        let played = stage.prepare().and_then(|()| self.fill(stage, &mut line));
+        match played {
+            Ok(outcome) => line.outcome = outcome,
+            Err(error) => {
+                stage.evidence(&self.name());
+                stage.spoil();
+                line.wrong = true;
+                // What follows the first line is the state of the namespace, which is kept as evidence.
+                line.outcome = format!("{error:#}").lines().take(1).collect();
+            }
+        }
+        line
+    }
+
+    fn fill(&self, stage: &mut Stage, line: &mut Line) -> Result<String> {
+        let before = Stage::pods()?;
+        let started = Instant::now();
+        let note = (self.act)(stage)?;
+        let request = if self.ending == Ending::Unchanged { Value::Null } else { stage.end()? };
+        line.seconds = started.elapsed().as_secs();
+        let outcome = self.ending.check(stage, &request, &before);
+        let verdict = load::stop(NAMESPACE)?;
+        (line.failed, line.lost) = (verdict.load.failures(), verdict.lost + verdict.unreadable);
+        let outcome = outcome?;
+        ensure!(verdict.nothing_lost(), "{} rows are lost, {} unreadable", verdict.lost, verdict.unreadable);
+        let failures = load::failures(NAMESPACE);
+        let first = failures
+            .first()
+            .map(|failure| format!("{} at {:.0} s: {}", failure.operation, failure.at, failure.error));
+        ensure!(
+            self.nodes == Nodes::Hit || line.failed == 0,
+            "{} requests failed, the first: {}",
+            line.failed,
+            first.unwrap_or_default()
+        );
+        Ok(if note.is_empty() { outcome } else { format!("{outcome}; {note}") })
+    }
+}
+
+impl Ending {
+    /// Whether it came about; answers it in words.
+    fn check(self, stage: &Stage, request: &Value, before: &[String]) -> Result<String> {
+        let found = text(request, "/status/phase");
+        let word = condition(request, "Failed").map(|failed| text(failed, "/message")).unwrap_or_default();
+        let (phase, version) = match self {
+            Self::Updated => ("Successful", &stage.target),
+            Self::RolledBack => ("Failed", &stage.source),
+            Self::Stopped | Self::Unchanged => ("", &stage.source),
+        };
+        ensure!(found == phase, "the request ended as {found:?}, not as {phase:?}: {word}");
+        Stage::is_whole_on(version)?;
+        let renewed = before.iter().zip(Stage::pods()?).filter(|(old, new)| *old != new).count();
+        ensure!(self != Self::RolledBack || renewed <= 1, "{renewed} pods were renewed with a bad image");
+        Ok(match self {
+            Self::Updated => format!("Successful, {version}"),
+            Self::RolledBack => format!("Failed, {renewed} pod renewed, back on {version}: {}", brief(&word)),
+            Self::Stopped => format!("stopped, back on {version}"),
+            Self::Unchanged => format!("Ready on {version}"),
+        })
+    }
+}
+
+/// The first sentence, not too long for a table.
+fn brief(word: &str) -> String {
+    word.split(". ").next().unwrap_or_default().chars().take(90).collect()
+}
+
+/// What a row has shown.
+#[derive(Default)]
+pub struct Line {
+    fault: &'static str,
+    step: String,
+    outcome: String,
+    seconds: u64,
+    failed: u64,
+    lost: u64,
+    wrong: bool,
+}
+
+impl Line {
+    pub fn is_good(&self) -> bool {
+        !self.wrong
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fault, step, outcome, seconds, failed, lost, wrong } = self;
+        let mark = if *wrong { "WRONG: " } else { "" };
+        write!(f, "{fault:<26} {step:<16} {seconds:>7} {failed:>6} {lost:>4}  {mark}{outcome}")
+    }
+}
+
+/// All of them.
+pub fn table(lines: &[Line]) -> String {
+    let head =
+        format!("{:<26} {:<16} {:>7} {:>6} {:>4}  outcome", "fault", "step", "seconds", "failed", "lost");
+    let rows = lines.iter().map(ToString::to_string);
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}

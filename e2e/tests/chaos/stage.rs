@@ -1,0 +1,211 @@
+//! What every row plays on: a ring, one process of each operator, and a client.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, state, text, wait_for};
+use e2e::operators::Operator;
+use e2e::proxy::{Fault, When, Write};
+use e2e::{load, manifests};
+use serde_json::Value;
+
+use crate::machine::api_server;
+use crate::step::Step;
+
+pub const NAMESPACE: &str = "chaos";
+pub const RING: &str = "ring";
+pub const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
+/// Each update goes one further; after the last one the ring is made anew.
+const RELEASES: [&str; 3] = ["4.1.9", "4.1.10", "5.0.6"];
+/// How long an update may take, with anything that happens to it.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+pub struct Stage {
+    /// Logs of the operators, and what was found when a row failed.
+    pub folder: PathBuf,
+    pub provisioner: Operator,
+    pub ops_manager: Operator,
+    /// The version that the ring has, and the one that it is to get.
+    pub source: String,
+    pub target: String,
+    /// Seconds that Kubernetes itself needs to renew all pods, once measured.
+    pub floor: Option<f64>,
+    /// A row has failed: the next one begins with a ring of its own.
+    spoilt: bool,
+    requests: usize,
+}
+
+impl Stage {
+    pub fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("cassandra-chaos-{}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        Ok(Self {
+            provisioner: Operator::new("provisioner", 1, &folder)?,
+            ops_manager: Operator::new("ops-manager", 1, &folder)?,
+            folder,
+            source: String::new(),
+            target: String::new(),
+            floor: None,
+            spoilt: false,
+            requests: 0,
+        })
+    }
+
+    /// A ring that is Ready and has a version left to go to, with a load on it.
+    pub fn prepare(&mut self) -> Result<()> {
+        for operator in [&mut self.provisioner, &mut self.ops_manager] {
+            operator.proxy.set(Fault::None);
+            operator.start()?;
+        }
+        wait_for("both operators to lead", NAMESPACE, 60, || {
+            Ok((self.provisioner.leads()? && self.ops_manager.leads()?).then_some(()))
+        })?;
+        if std::mem::take(&mut self.spoilt) || version_of_ready_ring()?.is_none() {
+            fresh_namespace(NAMESPACE)?;
+            apply(&manifests::ring(NAMESPACE, RING, RELEASES[0]).to_string())?;
+        }
+        phase(NAMESPACE, &cassandra(), &["Ready"], 300)?;
+        self.source = version_of_ready_ring()?.context("the ring has no version to go to")?;
+        let next = RELEASES.iter().skip_while(|release| **release != self.source).nth(1);
+        self.target = (*next.context("no later release")?).to_owned();
+        kubectl(&["delete", "pod", "-n", NAMESPACE, load::POD, "--ignore-not-found", "--grace-period=1"])?;
+        load::start(NAMESPACE, RING)
+    }
+
+    /// Asks for the update.
+    pub fn request(&mut self) -> Result<()> {
+        self.requests += 1;
+        apply(&manifests::update(NAMESPACE, &self.name(), RING, &self.target).to_string()).map(drop)
+    }
+
+    /// Name of the request.
+    pub fn name(&self) -> String {
+        format!("update-{}-{}", std::process::id(), self.requests)
+    }
+
+    /// Asks for the update and waits until the ops-manager is at a step: there it is held, and the world stands still.
+    pub fn hold(&mut self, when: When, step: Step) -> Result<Write> {
+        self.ops_manager.proxy.set(Fault::Cut(when, step.select()));
+        self.request()?;
+        let write = self.ops_manager.proxy.cut(PATIENCE);
+        write.with_context(|| format!("the update has not come to the step {step:?}"))
+    }
+
+    /// Lets the ops-manager hear and be heard again.
+    pub fn release(&self) {
+        self.ops_manager.proxy.set(Fault::None);
+    }
+
+    /// Waits until the request has ended or is gone. An operator that ends by itself is started again, as the kubelet would.
+    pub fn end(&mut self) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.provisioner.start()?;
+            self.ops_manager.start()?;
+            if let Some(request) = self.ended() {
+                return Ok(request);
+            }
+            ensure!(Instant::now() < deadline, "the request has not ended within {} s", PATIENCE.as_secs());
+            sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// The request if it has ended and lets itself be deleted. While the API server does not answer nobody knows.
+    pub fn ended(&self) -> Option<Value> {
+        let request = self.seen().ok()?;
+        let phase = text(&request, "/status/phase");
+        if !request["metadata"]["finalizers"].is_null() {
+            return None;
+        }
+        let ended =
+            request.is_null() || ["Successful", "Failed", "Denied", "Skipped"].contains(&phase.as_str());
+        ended.then_some(request)
+    }
+
+    /// The request as it is now.
+    pub fn seen(&self) -> Result<Value> {
+        get(NAMESPACE, &format!("casops/{}", self.name()))
+    }
+
+    /// Uids of the pods, which change when they are renewed.
+    pub fn pods() -> Result<Vec<String>> {
+        PODS.iter().map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
+    }
+
+    /// Waits until the ring is Ready on the version, all of it, and nothing of the request is left on it.
+    pub fn is_whole_on(version: &str) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_mins(2);
+        loop {
+            match whole_on(version) {
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_secs(1)),
+                found => return found,
+            }
+        }
+    }
+
+    /// Keeps what a person needs to find the cause.
+    pub fn evidence(&self, name: &str) {
+        let log = kubectl(&["logs", "-n", NAMESPACE, load::POD]).unwrap_or_else(|error| error.to_string());
+        let list = |operator: &Operator| {
+            let writes = operator.proxy.writes();
+            let lines = writes.iter().map(|write| format!("{} {write} {:?}\n", operator.name, write.status));
+            lines.collect::<String>()
+        };
+        let writes = list(&self.provisioner) + &list(&self.ops_manager);
+        for (kind, content) in [("state", state(NAMESPACE)), ("load", log), ("writes", writes)] {
+            // The row has failed already, and says so.
+            _ = fs::write(self.folder.join(format!("{name}.{kind}.txt")), content);
+        }
+    }
+
+    /// After a row that failed nobody knows what is left of it.
+    pub fn spoil(&mut self) {
+        self.spoilt = true;
+        self.floor = None;
+        // What does not work here fails in the next row too, and is told there.
+        _ = api_server("CONT");
+        _ = self.provisioner.kill();
+        _ = self.ops_manager.kill();
+    }
+
+    /// Leaves nothing behind.
+    pub fn leave(mut self) -> Result<()> {
+        self.provisioner.start()?;
+        self.ops_manager.start()?;
+        kubectl(&["delete", "casops,cas", "-n", NAMESPACE, "--all", "--timeout=180s"])?;
+        kubectl(&["delete", "namespace", NAMESPACE, "--timeout=180s"]).map(drop)
+    }
+}
+
+/// The version of the ring, if it is Ready and there is one to go to.
+fn version_of_ready_ring() -> Result<Option<String>> {
+    let ring = get(NAMESPACE, &cassandra())?;
+    let fit = text(&ring, "/status/phase") == "Ready" && text(&ring, "/spec/halted") != "true";
+    let version = text(&ring, "/spec/version");
+    let last = RELEASES.last().is_some_and(|last| version == **last);
+    Ok((fit && !last && RELEASES.contains(&version.as_str())).then_some(version))
+}
+
+/// The Cassandra as an argument of kubectl.
+pub fn cassandra() -> String {
+    format!("cas/{RING}")
+}
+
+fn whole_on(version: &str) -> Result<()> {
+    let ring = get(NAMESPACE, &cassandra())?;
+    let (phase, found) = (text(&ring, "/status/phase"), text(&ring, "/spec/version"));
+    ensure!(phase == "Ready" && found == version, "the ring is {phase} on {found}, not Ready on {version}");
+    ensure!(text(&ring, "/spec/halted") != "true", "the Cassandra is still halted");
+    let mark = &ring["metadata"]["annotations"]["ops.kubedb.com/halted-by"];
+    ensure!(mark.is_null(), "the mark of the halt is still there");
+    let paused = condition(&ring, "Paused").is_some_and(|paused| paused["status"] == "True");
+    ensure!(!paused, "the provisioner has not heard of the end of the halt");
+    for pod in PODS {
+        let image = text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/spec/containers/0/image");
+        ensure!(image.ends_with(&format!(":{version}")), "pod {pod} has image {image}");
+    }
+    Ok(())
+}
