@@ -41,9 +41,8 @@ e2e: ## Tests on a real cluster with real Cassandra
 	  helm lint --strict $(chart); \
 	  cargo test --workspace --features e2e/cluster --locked \
 	    --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture'
-	$(MAKE) chaos ROW=short
 
-chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects (ROW=short: 4 minutes)
+chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)
 
 up: ## Start the embedded cluster with the operators in it
