@@ -66,6 +66,6 @@ const STAYS_HALTED: &str =
 fn blocked(seen: &Observed, pod: &str) -> Option<String> {
     let conditions = &seen.request.status.as_ref()?.conditions;
     let evictions = ["EvictPod--", "RollBackEvictPod--"];
-    let blocked = evictions.iter().filter_map(|type_| condition::get(conditions, &format!("{type_}{pod}")));
-    blocked.filter(|eviction| eviction.status == "False").next_back().map(|eviction| eviction.message.clone())
+    let mut told = evictions.iter().filter_map(|type_| condition::get(conditions, &format!("{type_}{pod}")));
+    told.rfind(|eviction| eviction.status == "False").map(|eviction| eviction.message.clone())
 }

@@ -89,7 +89,7 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     if is_refused(seen) || pullers().next().is_none() {
         return None;
     }
-    let (mut done, mut reason, mut rest) = (0, "Pulled", String::new());
+    let (mut done, mut reason, mut rest) = (0, "Pulled", vec![]);
     for Puller { host, state, .. } in pullers() {
         let (why, what) = match state {
             Pull::Pulled => {
@@ -101,9 +101,9 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
             Pull::Refused(what) => ("NotPulled", format!("did not take the pod that pulls ({what})")),
         };
         reason = why;
-        rest.push_str(&format!("; node {host} {what}"));
+        rest.push(format!("; node {host} {what}"));
     }
-    let message = format!("image {image} is on {done} of {} nodes{rest}", pullers().count());
+    let message = format!("image {image} is on {done} of {} nodes{}", pullers().count(), rest.concat());
     Some((rest.is_empty(), reason, message))
 }
 

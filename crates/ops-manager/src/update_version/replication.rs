@@ -35,11 +35,12 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
             (true, "Sufficient", "every keyspace is available at QUORUM while a node is renewed".to_owned())
         }
         Copies::TooFew(keyspaces) => {
-            let mut names = keyspaces.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            if keyspaces.len() > NAMED {
-                names.push_str(&format!(" and {} more", keyspaces.len() - NAMED));
-            }
-            let message = format!("not available at QUORUM while a node is renewed: {names}");
+            let names = keyspaces.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let more = match keyspaces.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let message = format!("not available at QUORUM while a node is renewed: {names}{more}");
             (false, "TooFewCopies", message)
         }
         Copies::Unknown(why) => (false, UNKNOWN, format!("the keyspaces could not be asked for: {why}")),

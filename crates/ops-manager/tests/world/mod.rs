@@ -328,13 +328,12 @@ impl World {
 
     /// Reconciles until `happened`.
     pub fn until(&mut self, happened: impl Fn(&Self) -> bool) {
-        for _ in 0..500 {
-            if happened(self) {
-                return;
-            }
+        let mut looks = 0;
+        while !happened(self) && looks < 500 {
             self.reconcile(true);
+            looks += 1;
         }
-        panic!("it did not happen: {:?}", self.request.status);
+        assert!(looks < 500, "it did not happen: {:?}", self.request.status);
     }
 
     /// Somebody else changes the Cassandra.
