@@ -14,7 +14,12 @@ use kube::{
     },
 };
 
-use crate::{Object, Operator, Queue, failure::story, object::Placement, probes::Waiting};
+use crate::{
+    Object, Operator, Queue,
+    failure::story,
+    object::Placement,
+    probes::{Health, Waiting},
+};
 
 /// The objects of a kind as the API server last told. Clones share them.
 ///
@@ -26,7 +31,13 @@ pub struct Cache<K: Object> {
 impl<K: Object> Cache<K> {
     /// Prepares to watch what `api` covers; [`Builder::start`] begins.
     pub fn builder(operator: &Operator, api: Api<K>) -> Builder<K> {
-        Builder { operator: operator.clone(), api, config: Config::default(), listeners: Vec::new() }
+        Builder {
+            operator: operator.clone(),
+            api,
+            config: Config::default(),
+            listeners: Vec::new(),
+            needed: None,
+        }
     }
 
     /// An object in a namespace.
@@ -93,6 +104,8 @@ pub struct Builder<K: Object> {
     api: Api<K>,
     config: Config,
     listeners: Vec<Listener<K>>,
+    /// What an operator can do nothing without.
+    needed: Option<&'static str>,
 }
 
 impl<K: Object> Builder<K> {
@@ -100,6 +113,13 @@ impl<K: Object> Builder<K> {
     #[must_use]
     pub fn labels(mut self, selector: &str) -> Self {
         self.config = self.config.labels(selector);
+        self
+    }
+
+    /// Without any object the operator is not ready, and says this.
+    #[must_use]
+    pub fn needed(mut self, otherwise: &'static str) -> Self {
+        self.needed = Some(otherwise);
         self
     }
 
@@ -144,7 +164,7 @@ impl<K: Object> Builder<K> {
 
     /// Begins to watch. The operator is ready when the first list is complete.
     pub fn start(self) -> Cache<K> {
-        let Self { operator, api, config, listeners } = self;
+        let Self { operator, api, config, listeners, needed } = self;
         let name = match api.namespace() {
             Some(namespace) => format!("cache of {} in {namespace}", K::plural(&())),
             None => format!("cache of {}", K::plural(&())),
@@ -157,7 +177,10 @@ impl<K: Object> Builder<K> {
         let namespace = api.namespace().map(str::to_owned);
         let guarded =
             <K::Scope as Placement>::api::<DeserializeGuard<K>>(api.into_client(), namespace.as_deref());
-        let reflector = Reflector { store: store.clone(), writer, listeners, waiting: Some(waiting) };
+        let waiting = Some(waiting);
+        let empty =
+            needed.map(|otherwise| Empty { health: operator.health.clone(), otherwise, lacking: None });
+        let reflector = Reflector { store: store.clone(), writer, listeners, waiting, empty };
         tokio::spawn(async move {
             let _alive = alive;
             follow(&name, guarded, config, reflector).await;
@@ -176,8 +199,15 @@ async fn follow<K: Object>(
     pin_mut!(events);
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => reflector.take(event),
-            Err(error) => tracing::warn!("{name}: {}", story(&error)),
+            Ok(event) => {
+                reflector.take(event);
+                reflector.look_for_any();
+            }
+            Err(error) => {
+                let why = story(&error);
+                tracing::warn!("{name}: {why}");
+                reflector.waiting.iter().for_each(|waiting| waiting.because(&why));
+            }
         }
     }
 }
@@ -189,6 +219,14 @@ struct Reflector<K: Object> {
     listeners: Vec<Listener<K>>,
     /// Dropped with the first complete list.
     waiting: Option<Waiting>,
+    empty: Option<Empty>,
+}
+
+/// What to say while there is no object.
+struct Empty {
+    health: Health,
+    otherwise: &'static str,
+    lacking: Option<Waiting>,
 }
 
 impl<K: Object> Reflector<K> {
@@ -234,6 +272,17 @@ impl<K: Object> Reflector<K> {
             }
         }
         self.waiting = None;
+    }
+
+    /// Readiness changes with the last object and with the first.
+    fn look_for_any(&mut self) {
+        let Some(Empty { health, otherwise, lacking }) = &mut self.empty else { return };
+        if self.waiting.is_some() || !self.store.is_empty() {
+            *lacking = None;
+        } else if lacking.is_none() {
+            tracing::warn!("waiting for {otherwise}");
+            *lacking = Some(health.lacking((*otherwise).to_owned()));
+        }
     }
 
     fn tell(&self, before: Option<&K>, after: Option<&K>) {

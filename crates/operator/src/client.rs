@@ -9,13 +9,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use http::{HeaderValue, Request, header::USER_AGENT};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder},
 };
 use tower::{BoxError, Service, layer::layer_fn};
+
+use crate::failure::story;
 
 /// How long an answer may take to begin.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
@@ -24,10 +26,13 @@ const SILENCE: Duration = Duration::from_secs(330);
 
 /// Connects as the kubeconfig or the pod's service account says.
 pub(crate) async fn connect(name: &str) -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context(
-        "no way to an API server: outside of a cluster, set KUBECONFIG or create ~/.kube/config; \
-         inside, the pod needs a mounted service account token",
-    )?;
+    let mut config = Config::infer().await.map_err(|error| {
+        anyhow!(
+            "no way to an API server: outside of a cluster, set KUBECONFIG or create ~/.kube/config; \
+             inside, the pod needs a mounted service account token ({})",
+            story(&error)
+        )
+    })?;
     config.default_retry = false;
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;

@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::story;
+use crate::{failure::story, probes::Waiting};
 
 /// Others wait this long after the last change of the lease before they take it.
 const DURATION: Duration = Duration::from_secs(15);
@@ -111,13 +111,22 @@ pub(crate) struct Elector {
     seen: Option<Seen>,
     until: watch::Sender<Option<Instant>>,
     gauge: Gauge,
+    /// Dropped once the lease could be read or written.
+    unknown: Option<Waiting>,
 }
 
 impl Elector {
     /// `me` must be new with every start of the process, or a restarted one would believe that it still leads.
-    pub(crate) fn new(api: Api<Lease>, name: &str, me: String, gauge: Gauge) -> (Self, Leader) {
+    pub(crate) fn new(
+        api: Api<Lease>,
+        name: &str,
+        me: String,
+        gauge: Gauge,
+        unknown: Waiting,
+    ) -> (Self, Leader) {
         let (until, leader) = watch::channel(None);
-        let elector = Self { api, name: name.to_owned(), me, seen: None, until, gauge };
+        let elector =
+            Self { api, name: name.to_owned(), me, seen: None, until, gauge, unknown: Some(unknown) };
         (elector, Leader { until: Some(leader) })
     }
 
@@ -126,7 +135,8 @@ impl Elector {
         let mut led = false;
         while !stop.is_cancelled() {
             let started = Instant::now();
-            match self.attempt().await {
+            let outcome = self.attempt().await;
+            match outcome {
                 Ok(true) => {
                     if !led {
                         tracing::info!("{} leads (lease {})", self.me, self.name);
@@ -139,9 +149,14 @@ impl Elector {
                     bail!("lost the lease {}: another replica has taken it, or it was deleted", self.name)
                 }
                 Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!("cannot renew or read the lease {}: {}", self.name, story(&*error));
+                Err(ref error) => {
+                    let why = story(&**error);
+                    tracing::warn!("cannot renew or read the lease {}: {why}", self.name);
+                    self.unknown.iter().for_each(|unknown| unknown.because(&why));
                 }
+            }
+            if outcome.is_ok() {
+                self.unknown = None;
             }
             if led && self.until.borrow().is_some_and(|until| Instant::now() >= until) {
                 bail!("lost the lease {}: no renewal for {} s", self.name, RENEW_DEADLINE.as_secs());

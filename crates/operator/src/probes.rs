@@ -3,7 +3,7 @@
 //! Live: no task that lives as long as the process has ended. Ready: everything is in place that work needs; a follower
 //! is ready too.
 
-use std::{future::Future, net::SocketAddr};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr};
 
 use anyhow::Context;
 use axum::{
@@ -20,8 +20,17 @@ pub(crate) struct Health(watch::Sender<Report>);
 
 #[derive(Default)]
 struct Report {
-    waiting: Vec<String>,
+    /// By number, as several may wait for the same.
+    missing: BTreeMap<u64, Missing>,
+    numbers: u64,
     ended: Vec<String>,
+}
+
+struct Missing {
+    what: String,
+    why: Option<String>,
+    /// Work does not begin without it.
+    needed: bool,
 }
 
 impl Health {
@@ -29,10 +38,24 @@ impl Health {
         Self(watch::Sender::new(Report::default()))
     }
 
-    /// Not ready until the guard is dropped.
+    /// Not ready, and no controller begins, until the guard is dropped.
     pub(crate) fn waiting(&self, what: String) -> Waiting {
-        self.0.send_modify(|report| report.waiting.push(what.clone()));
-        Waiting { health: self.clone(), what }
+        self.miss(Missing { what, why: None, needed: true })
+    }
+
+    /// Not ready until the guard is dropped, but controllers do what they can.
+    pub(crate) fn lacking(&self, what: String) -> Waiting {
+        self.miss(Missing { what, why: None, needed: false })
+    }
+
+    fn miss(&self, missing: Missing) -> Waiting {
+        let mut number = 0;
+        self.0.send_modify(|report| {
+            report.numbers += 1;
+            number = report.numbers;
+            report.missing.insert(number, missing);
+        });
+        Waiting { health: self.clone(), number }
     }
 
     /// Not live after the guard is dropped.
@@ -40,14 +63,22 @@ impl Health {
         Alive { health: self.clone(), name }
     }
 
-    /// Waits until nothing is missing.
+    /// Waits until nothing is missing that work needs.
     pub(crate) async fn ready(&self) {
         // The sender lives in `self`, so the channel is open.
-        let _ = self.0.subscribe().wait_for(|report| report.waiting.is_empty()).await;
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|report| report.missing.values().all(|missing| !missing.needed))
+            .await;
     }
 
     pub(crate) fn missing(&self) -> Vec<String> {
-        self.0.borrow().waiting.clone()
+        let told = |missing: &Missing| match &missing.why {
+            Some(why) => format!("{}: {why}", missing.what),
+            None => missing.what.clone(),
+        };
+        self.0.borrow().missing.values().map(told).collect()
     }
 
     fn ended(&self) -> Vec<String> {
@@ -58,16 +89,23 @@ impl Health {
 /// Something that is waited for.
 pub(crate) struct Waiting {
     health: Health,
-    what: String,
+    number: u64,
+}
+
+impl Waiting {
+    /// Tells why it is not there yet.
+    pub(crate) fn because(&self, why: &str) {
+        self.health.0.send_modify(|report| {
+            if let Some(missing) = report.missing.get_mut(&self.number) {
+                missing.why = Some(why.to_owned());
+            }
+        });
+    }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.health.0.send_modify(|report| {
-            if let Some(position) = report.waiting.iter().position(|what| *what == self.what) {
-                report.waiting.remove(position);
-            }
-        });
+        self.health.0.send_modify(|report| drop(report.missing.remove(&self.number)));
     }
 }
 
@@ -89,12 +127,12 @@ struct Served {
     metrics: Metrics,
 }
 
-/// Binds the address, so that a wrong one is told at once, and returns the server to poll.
+/// Binds the address, so that a wrong one is told at once, and returns it with the server to poll.
 pub(crate) async fn serve(
     address: SocketAddr,
     health: Health,
     metrics: Metrics,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+) -> anyhow::Result<(SocketAddr, impl Future<Output = anyhow::Result<()>>)> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address} for probes and metrics (--listen)"))?;
@@ -103,7 +141,10 @@ pub(crate) async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
         .with_state(Served { health, metrics });
-    Ok(async move { axum::serve(listener, router).await.context("the server of probes and metrics ended") })
+    let address = listener.local_addr()?;
+    Ok((address, async move {
+        axum::serve(listener, router).await.context("the server of probes and metrics ended")
+    }))
 }
 
 async fn livez(State(served): State<Served>) -> impl IntoResponse {

@@ -3,16 +3,19 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::{
+    api::coordination::v1::Lease,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Clock, Events, Leader, Operator, Options, Scope, Writer, client, crds,
+    Clock, Events, Leader, Operator, Options, Scope, Writer, client,
     leader::Elector,
     metrics::Metrics,
     probes::{self, Health},
-    shutdown, telemetry,
+    requirements, shutdown, telemetry, version,
 };
 
 /// How long controllers may take to finish what they are at.
@@ -20,14 +23,14 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs an operator until it is asked to end by SIGTERM or SIGINT.
 ///
-/// It connects, serves probes and metrics, waits until the named definitions (`plural.group`) are served, and then calls
+/// It connects, serves probes and metrics, waits until the definitions are served and the namespaces exist, and then calls
 /// `controllers`, in followers too, so that their caches are warm; [`controller::run`](crate::controller::run) waits for
 /// the leadership. At the end, controllers drain for at most 20 seconds and then the lease is released. Losing the
 /// lease, and the end of any part, ends the process with an error.
 pub async fn run<F, Fut>(
     name: &'static str,
     options: Options,
-    definitions: &'static [&'static str],
+    definitions: &[CustomResourceDefinition],
     controllers: F,
 ) -> anyhow::Result<()>
 where
@@ -35,12 +38,12 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     telemetry::start(&options)?;
-    tracing::info!("{name} {} starts", env!("CARGO_PKG_VERSION"));
+    tracing::info!("{name} {} starts", version());
     let client = client::connect(name).await?;
     let (metrics, health) = (Metrics::new(), Health::new());
-    let server = probes::serve(options.listen, health.clone(), metrics.clone()).await?;
+    let (_, server) = probes::serve(options.listen, health.clone(), metrics.clone()).await?;
     let instance = instance();
-    let (leader, elector) = candidate(&client, name, &options, &instance, &metrics);
+    let (leader, elector) = candidate(&client, name, &options, &instance, &metrics, &health);
     let operator = Operator {
         writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
         events: Events::new(client.clone(), leader.clone(), name, instance),
@@ -74,14 +77,19 @@ where
 }
 
 /// Everything between the start and the release of the lease.
-async fn live<F, Fut>(operator: &Operator, definitions: &[&str], controllers: F) -> anyhow::Result<()>
+async fn live<F, Fut>(
+    operator: &Operator,
+    definitions: &[CustomResourceDefinition],
+    controllers: F,
+) -> anyhow::Result<()>
 where
     F: FnOnce(Operator) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    let namespaces = operator.scope.instances().into_iter().flatten();
     let work = async {
         tokio::select! {
-            () = crds::served(&operator.client, definitions, &operator.health) => {}
+            () = requirements::fulfilled(&operator.client, definitions, namespaces, &operator.health) => {}
             () = operator.shutdown.cancelled() => return Ok(()),
         }
         controllers(operator.clone()).await
@@ -114,6 +122,7 @@ fn candidate(
     options: &Options,
     instance: &str,
     metrics: &Metrics,
+    health: &Health,
 ) -> (Leader, Option<Elector>) {
     if !options.leader_elect {
         metrics.leader.set(1);
@@ -121,6 +130,7 @@ fn candidate(
     }
     let namespace = options.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace());
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let (elector, leader) = Elector::new(api, name, instance.to_owned(), metrics.leader.clone());
+    let unknown = health.waiting(format!("the lease {name} in namespace {namespace}"));
+    let (elector, leader) = Elector::new(api, name, instance.to_owned(), metrics.leader.clone(), unknown);
     (leader, Some(elector))
 }

@@ -16,13 +16,8 @@ use operator::{Cache, Operator, Queue, WriteError, controller, itself, owner_of,
 use crate::context::Context;
 use crate::{orphans, update_version};
 
-/// Definitions that must be served.
-pub const DEFINITIONS: &[&str] = &[
-    "cassandras.kubedb.com",
-    "cassandraopsrequests.ops.kubedb.com",
-    "cassandraversions.catalog.kubedb.com",
-    "petsets.apps.k8s.appscode.com",
-];
+/// What is said without it.
+const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
 
 /// Runs the controllers for one namespace, or for all.
 pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
@@ -56,7 +51,7 @@ pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
                 of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any())
             })
             .start(),
-        versions: Cache::builder(&operator, operator.api::<CassandraVersion>(None)).start(),
+        versions: Cache::builder(&operator, operator.api::<CassandraVersion>(None)).needed(CATALOG).start(),
         petsets: Cache::builder(&operator, operator.api(namespace))
             .labels(ALL_SELECTOR)
             .notify(&requests, move |p: &PetSet| labelled(p, &of_petset))

@@ -9,6 +9,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator::{Builder, Cache, Object, Operator, Queue, itself, spec_changed};
 
+/// What is said without it.
+const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no Cassandra can be made";
+
 /// Everything that a reconcile looks at. Only objects that carry the labels of a Cassandra are in there.
 pub struct Caches {
     pub cassandras: Cache<Cassandra>,
@@ -36,6 +39,7 @@ impl Caches {
         let users = cassandras.clone();
         Self {
             versions: Cache::builder(operator, operator.api(None))
+                .needed(CATALOG)
                 .notify_if(queue, spec_changed, move |version| users_of(version, &users))
                 .start(),
             petsets: petset::watch(operator, namespace, petset_queue).notify(queue, owner).start(),

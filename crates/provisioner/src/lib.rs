@@ -21,18 +21,15 @@ mod status;
 use anyhow::Context as _;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-/// Kinds that must be served before work begins.
-const DEFINITIONS: &[&str] = &[
-    "cassandras.kubedb.com",
-    "cassandraversions.catalog.kubedb.com",
-    "petsets.apps.k8s.appscode.com",
-    "placementpolicies.apps.k8s.appscode.com",
-    "appbindings.appcatalog.appscode.com",
-];
+/// Of the binary, its lease and its field manager.
+const NAME: &str = "provisioner";
 
 /// Makes and keeps Cassandra rings as their `Cassandra` objects want them.
+///
+/// Outside of a cluster it uses KUBECONFIG or ~/.kube/config. It is live and ready as /livez and /readyz tell; the body says
+/// what it waits for. SIGTERM ends it within 20 seconds: it finishes what it is at and gives up its lease.
 #[derive(Parser)]
-#[command(name = "provisioner", version, args_conflicts_with_subcommands = true)]
+#[command(name = "provisioner", version = operator::version(), args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -46,6 +43,8 @@ enum Command {
     Run(Run),
     /// Render the configuration of one node; runs as an init container in the pods of Cassandra.
     RenderConfig(render_config::Node),
+    #[command(flatten)]
+    Tool(operator::Tool),
 }
 
 #[derive(Args)]
@@ -65,8 +64,11 @@ struct Run {
 impl Cli {
     /// Does what the command line says.
     pub fn run(self) -> anyhow::Result<()> {
+        let definitions = api::schema::definitions()?;
+        let runtime = || tokio::runtime::Runtime::new().context("cannot start the runtime");
         let run = match self.command {
             Some(Command::RenderConfig(node)) => return Ok(render_config::run(&node)?),
+            Some(Command::Tool(tool)) => return runtime()?.block_on(tool.run(NAME, &definitions)),
             Some(Command::Run(run)) => run,
             None => self.run,
         };
@@ -74,8 +76,7 @@ impl Cli {
         let image = image.context("--image or PROVISIONER_IMAGE must name the image of this program")?;
         let controllers =
             |operator| async move { controller::run(&operator, &image, petset_controller).await };
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-        runtime.block_on(operator::run("provisioner", options, DEFINITIONS, controllers))
+        runtime()?.block_on(operator::run(NAME, options, &definitions, controllers))
     }
 }
 

@@ -104,7 +104,7 @@ fn reflector(queue: &Queue<Pod>) -> Reflector<Pod> {
     let operator = FakeApi::new().operator("tester");
     let builder = Cache::builder(&operator, operator.api::<Pod>(None)).notify_if(queue, |_, _| false, itself);
     let writer = Writer::default();
-    Reflector { store: writer.as_reader(), writer, listeners: builder.listeners, waiting: None }
+    Reflector { store: writer.as_reader(), writer, listeners: builder.listeners, waiting: None, empty: None }
 }
 
 fn version(name: &str, version: &str, uid: &str) -> DeserializeGuard<Pod> {
@@ -149,4 +149,21 @@ async fn an_object_that_cannot_be_understood_keeps_its_last_good_form_until_it_i
     assert_eq!(reflector.store.len(), 1);
     reflector.take(Event::Delete(invalid()));
     assert!(reflector.store.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_kind_that_is_needed_is_told_but_holds_nothing_up() {
+    let api = FakeApi::new();
+    let operator = api.operator("tester");
+    let cache = Cache::<ConfigMap>::builder(&operator, operator.api(None)).needed("any ConfigMap").start();
+    cache.ready().await;
+    let told = async |expected: &[&str]| {
+        while operator.health.missing() != expected {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    told(&["any ConfigMap"]).await;
+    operator.health.ready().await;
+    owner(&api);
+    told(&[]).await;
 }

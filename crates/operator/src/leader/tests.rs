@@ -57,7 +57,10 @@ struct Replica {
 
 fn replica(api: &FakeApi, me: &str) -> Replica {
     let leases = Api::namespaced(api.client(), "operators");
-    let (elector, leader) = Elector::new(leases, "operator", me.to_owned(), Gauge::default());
+    let (elector, leader) = {
+        let unknown = crate::probes::Health::new().waiting("the lease".to_owned());
+        Elector::new(leases, "operator", me.to_owned(), Gauge::default(), unknown)
+    };
     let stop = CancellationToken::new();
     Replica { leader, task: tokio::spawn(elector.run(stop.clone())), stop }
 }

@@ -1,0 +1,87 @@
+//! What must be there before work begins: the kinds, in the right version, and the namespaces.
+//!
+//! Kinds are asked of the discovery API, which every client may read. What is missing is waited for and told, by the
+//! readiness probe and in the log: it may be installed a moment later.
+
+use std::{future::Future, time::Duration};
+
+use futures::future::join_all;
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{Api, Client, Error};
+
+use crate::{failure::story, probes::Health};
+
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Returns when all the definitions are served and all the namespaces can be read.
+pub(crate) async fn fulfilled(
+    client: &Client,
+    definitions: &[CustomResourceDefinition],
+    namespaces: impl Iterator<Item = String>,
+    health: &Health,
+) {
+    let definitions = definitions.iter().map(|definition| {
+        let name = definition.metadata.name.as_deref().unwrap_or_default();
+        there(format!("CustomResourceDefinition {name}"), health, || served(client, definition))
+    });
+    let namespaces = namespaces.map(|name| async move {
+        there(format!("Namespace {name}"), health, || readable(client, &name)).await;
+    });
+    tokio::join!(join_all(definitions), join_all(namespaces));
+}
+
+/// Asks until the answer is yes. Why it is not is logged when it is new.
+async fn there<F>(what: String, health: &Health, ask: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), String>>,
+{
+    let waiting = health.waiting(what.clone());
+    let mut told = String::new();
+    while let Err(why) = ask().await {
+        if why != told {
+            tracing::warn!("waiting for {what}: {why}");
+        }
+        waiting.because(&why);
+        told = why;
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn served(client: &Client, definition: &CustomResourceDefinition) -> Result<(), String> {
+    let spec = &definition.spec;
+    let groups = client.list_api_groups().await.map_err(|error| story(&error))?;
+    let group = groups.groups.iter().find(|group| group.name == spec.group);
+    let mut found = Vec::new();
+    for version in group.map(|group| group.versions.as_slice()).unwrap_or_default() {
+        let resources = client.list_api_group_resources(&version.group_version).await;
+        let resources = resources.map_err(|error| story(&error))?.resources;
+        if resources.iter().any(|resource| resource.name == spec.names.plural) {
+            found.push(version.version.as_str());
+        }
+    }
+    let needed: Vec<_> = spec.versions.iter().map(|version| version.name.as_str()).collect();
+    if needed.iter().all(|version| found.contains(version)) {
+        Ok(())
+    } else if found.is_empty() {
+        Err("it is not installed; the subcommand `crd` prints it".to_owned())
+    } else {
+        let (found, needed) = (found.join(", "), needed.join(", "));
+        Err(format!("it is there as {found}, needed is {needed}; the subcommand `crd` prints it"))
+    }
+}
+
+async fn readable(client: &Client, name: &str) -> Result<(), String> {
+    match Api::<Namespace>::all(client.clone()).get_metadata_opt(name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("it does not exist; create it, or take it from --namespace".to_owned()),
+        Err(Error::Api(status)) if status.code == 403 => {
+            Err(format!("it does not exist, or there is no Role in it for this operator: {}", status.message))
+        }
+        Err(error) => Err(story(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
