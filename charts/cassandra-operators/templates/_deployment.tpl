@@ -1,14 +1,8 @@
-{{- /* Takes root, component, values (of this operator), args and env (lists, as YAML). */ -}}
 {{- define "operators.deployment" -}}
-{{- $name := include "operators.name" . -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ $name }}
-  namespace: {{ .root.Release.Namespace }}
-  labels:
-    {{- include "operators.labels" .root | nindent 4 }}
-    app.kubernetes.io/component: {{ .component }}
+  {{- include "operators.metadata" . | nindent 2 }}
 spec:
   replicas: {{ .values.replicas }}
   selector:
@@ -20,61 +14,104 @@ spec:
     rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
   template:
     metadata:
+      {{- with .values.podAnnotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       labels:
+        {{- with .values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
         {{- include "operators.labels" .root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
     spec:
-      serviceAccountName: {{ $name }}
-      {{- with .root.Values.image.pullSecrets }}
-      imagePullSecrets:
+      serviceAccountName: {{ include "operators.serviceAccount" . }}
+      {{- include "operators.podSettings" . | nindent 6 }}
+      {{- with .values.affinity }}
+      affinity:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      securityContext:
-        runAsNonRoot: true
-        runAsUser: 65532
-        runAsGroup: 65532
-        seccompProfile: {type: RuntimeDefault}
+      {{- with .values.topologySpreadConstraints }}
+      topologySpreadConstraints:
+        {{- range . }}
+        - {{ toYaml . | nindent 10 | trim }}
+          {{- if not .labelSelector }}
+          labelSelector:
+            matchLabels:
+              {{- include "operators.selector" $ | nindent 14 }}
+          {{- end }}
+        {{- end }}
+      {{- end }}
       containers:
         - name: {{ .component }}
-          image: {{ include "operators.image" . | quote }}
-          imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-          {{- with .args }}
+          {{- include "operators.containerSettings" . | nindent 10 }}
           args:
-            {{- . | nindent 12 }}
-          {{- end }}
+            - run
+            {{- with .values.args }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
           env:
-            - name: POD_NAME
-              valueFrom: {fieldRef: {fieldPath: metadata.name}}
-            - name: POD_NAMESPACE
-              valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-            - name: LOG_LEVEL
-              value: {{ .root.Values.logLevel | quote }}
-            - name: LOG_FORMAT
-              value: {{ .root.Values.logFormat | quote }}
-            - name: CONCURRENCY
-              value: {{ .values.concurrency | quote }}
-            {{- with .root.Values.watchNamespaces }}
-            - name: WATCH_NAMESPACES
-              value: {{ join "," . | quote }}
-            {{- end }}
-            {{- with .env }}
-            {{- . | nindent 12 }}
-            {{- end }}
+            {{- include "operators.env" . | nindent 12 }}
           ports:
             - name: http
               containerPort: 8080
           livenessProbe:
             httpGet: {path: /livez, port: http}
-            periodSeconds: 10
-            timeoutSeconds: 5
+            {{- toYaml .values.livenessProbe | nindent 12 }}
           readinessProbe:
             httpGet: {path: /readyz, port: http}
-            periodSeconds: 5
-            timeoutSeconds: 5
+            {{- toYaml .values.readinessProbe | nindent 12 }}
           resources:
             {{- toYaml .values.resources | nindent 12 }}
-          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "operators.env" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: LOG_LEVEL
+  value: {{ .root.Values.logLevel | quote }}
+- name: LOG_FORMAT
+  value: {{ .root.Values.logFormat | quote }}
+- name: CONCURRENCY
+  value: {{ .values.concurrency | quote }}
+{{- with .root.Values.watchNamespaces }}
+- name: WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .env }}
+{{ . }}
+{{- end }}
+{{- with .values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Where a pod of this chart may run, and as whom. */ -}}
+{{- define "operators.podSettings" -}}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .values.podSecurityContext | nindent 2 }}
+{{- end }}
+
+{{- define "operators.containerSettings" -}}
+image: {{ include "operators.image" . | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+securityContext:
+  {{- toYaml .values.securityContext | nindent 2 }}
 {{- end }}

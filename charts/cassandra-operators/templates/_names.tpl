@@ -17,11 +17,17 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{- /* A digest names one content, so it wins over the tag. */ -}}
 {{- define "operators.image" -}}
-{{ .root.Values.image.registry }}/{{ .values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{ .root.Values.image.registry }}/{{ .values.image.repository }}
+{{- if .values.image.digest }}@{{ .values.image.digest }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "operators.serviceAccount" -}}
+{{ .values.serviceAccount.name | default (include "operators.name" .) }}
 {{- end }}
 
 {{- /* The ops-manager as the API server knows it, for the admission policies. */ -}}
 {{- define "operators.opsManagerUser" -}}
-system:serviceaccount:{{ .Release.Namespace }}:{{ include "operators.name" (dict "root" . "component" "ops-manager") }}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "operators.serviceAccount" (dict "root" . "component" "ops-manager" "values" .Values.opsManager) }}
 {{- end }}
