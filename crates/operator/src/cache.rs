@@ -162,6 +162,17 @@ impl<K: Object> Builder<K> {
         self
     }
 
+    /// Shows each change of an object to `look`, which must be quick.
+    #[must_use]
+    pub fn observe(mut self, look: impl Fn(&K, &K) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Box::new(move |before, after| {
+            if let (Some(before), Some(after)) = (before, after) {
+                look(before, after);
+            }
+        }));
+        self
+    }
+
     /// Begins to watch. The operator is ready when the first list is complete.
     pub fn start(self) -> Cache<K> {
         let Self { operator, api, config, listeners, needed } = self;

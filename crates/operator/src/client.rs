@@ -10,14 +10,18 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use http::{HeaderValue, Request, header::USER_AGENT};
+use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder},
 };
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use tower::{BoxError, Service, layer::layer_fn};
 
-use crate::failure::story;
+use crate::{
+    failure::story,
+    metrics::{Answered, Metrics},
+};
 
 /// How long an answer may take to begin.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
@@ -25,7 +29,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(330);
 
 /// Connects as the kubeconfig or the pod's service account says.
-pub(crate) async fn connect(name: &str) -> anyhow::Result<Client> {
+pub(crate) async fn connect(name: &str, metrics: &Metrics) -> anyhow::Result<Client> {
     let mut config = Config::infer().await.map_err(|error| {
         anyhow!(
             "no way to an API server: outside of a cluster, set KUBECONFIG or create ~/.kube/config; \
@@ -41,18 +45,21 @@ pub(crate) async fn connect(name: &str) -> anyhow::Result<Client> {
     let url = config.cluster_url.clone();
     let builder =
         ClientBuilder::try_from(config).with_context(|| format!("cannot build a client for {url}"))?;
-    Ok(builder.with_layer(&layer_fn(|inner| AnswerInTime { inner })).build())
+    let requests = metrics.requests.clone();
+    let layer = layer_fn(move |inner| AnswerInTime { inner, requests: requests.clone() });
+    Ok(builder.with_layer(&layer).build())
 }
 
-/// Gives up on a request whose answer does not begin in time.
+/// Gives up on a request whose answer does not begin in time, and counts what is answered.
 #[derive(Clone)]
 struct AnswerInTime<S> {
     inner: S,
+    requests: Family<Answered, Counter>,
 }
 
-impl<S> Service<Request<Body>> for AnswerInTime<S>
+impl<S, B> Service<Request<Body>> for AnswerInTime<S>
 where
-    S: Service<Request<Body>, Future: Send + 'static, Error: Into<BoxError>>,
+    S: Service<Request<Body>, Response = Response<B>, Future: Send + 'static, Error: Into<BoxError>>,
 {
     type Response = S::Response;
     type Error = BoxError;
@@ -63,12 +70,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // kube names the verb in the extensions; what has none asks which kinds are served.
+        let verb = request.extensions().get::<&'static str>().copied().unwrap_or("discover");
         let answer = self.inner.call(request);
+        let requests = self.requests.clone();
         Box::pin(async move {
-            match tokio::time::timeout(ANSWER, answer).await {
+            let answer = match tokio::time::timeout(ANSWER, answer).await {
                 Ok(answer) => answer.map_err(Into::into),
                 Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs()).into()),
-            }
+            };
+            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+            requests.get_or_create(&Answered { verb, code }).inc();
+            answer
         })
     }
 }
@@ -77,7 +90,6 @@ where
 mod tests {
     use std::{convert::Infallible, future};
 
-    use http::Response;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -86,8 +98,13 @@ mod tests {
     async fn a_request_without_answer_ends_after_ten_seconds() {
         let silent = service_fn(|_: Request<Body>| future::pending::<Result<Response<Body>, Infallible>>());
         let started = tokio::time::Instant::now();
-        let error = AnswerInTime { inner: silent }.oneshot(Request::new(Body::empty())).await.unwrap_err();
+        let requests = Family::default();
+        let service = AnswerInTime { inner: silent, requests: requests.clone() };
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert("get");
+        let error = service.oneshot(request).await.unwrap_err();
         assert_eq!(error.to_string(), "no answer within 10 s");
         assert_eq!(started.elapsed(), ANSWER);
+        assert_eq!(requests.get_or_create(&Answered { verb: "get", code: 0 }).get(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! One reconcile loop: what every controller does around its own function.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use kube::runtime::{
     controller::{Action, Config, Error},
     reflector::ObjectRef,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -53,16 +54,22 @@ where
         queue.open().with_context(|| format!("controller {name}: its queue has a controller already"))?;
     // First the queue was opened, then all objects are taken from the store: no change can fall between.
     let all: Vec<_> = cache.all().iter().map(|object| ObjectRef::from_obj(&**object)).collect();
+    let waiting = Arc::new(Waiting { objects: Mutex::default(), depth: operator.metrics.queued(name) });
     let requests = stream::iter(all)
         .chain(stream::poll_fn(move |context| triggers.poll_recv(context)))
         .take_until(operator.shutdown.clone().cancelled_owned())
+        .inspect({
+            let waiting = Arc::clone(&waiting);
+            move |object| waiting.add(object)
+        })
         .map(Ok::<_, Infallible>);
 
     tracing::info!("controller {name} starts");
     let attempts = Arc::new(Attempts { operator: operator.clone(), name, failures: Mutex::default() });
     let worker = {
-        let attempts = Arc::clone(&attempts);
+        let (attempts, waiting) = (Arc::clone(&attempts), Arc::clone(&waiting));
         move |object: Arc<K>, context: Arc<C>| {
+            waiting.remove(&name_of(&*object), object.meta().namespace.as_deref());
             let work = tokio::spawn(reconcile(Arc::clone(&object), context).in_current_span());
             let attempts = Arc::clone(&attempts);
             Box::pin(async move {
@@ -76,6 +83,7 @@ where
             match result {
                 Ok(_) => {}
                 Err(Error::ObjectNotFound(gone)) => {
+                    waiting.remove(&gone.name, gone.namespace.as_deref());
                     attempts.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                 }
                 Err(error) => tracing::warn!("controller {name}: {}", story(&error)),
@@ -84,6 +92,34 @@ where
         })
         .await;
     Ok(())
+}
+
+/// The objects that a controller was asked to look at and no worker has begun with.
+struct Waiting<K: Object> {
+    objects: Mutex<HashSet<ObjectRef<K>>>,
+    depth: Gauge,
+}
+
+impl<K: Object> Waiting<K> {
+    fn add(&self, object: &ObjectRef<K>) {
+        // Without what else a reference may carry: it must be found again.
+        let object = named(&object.name, object.namespace.as_deref());
+        if self.objects.lock().unwrap_or_else(PoisonError::into_inner).insert(object) {
+            self.depth.inc();
+        }
+    }
+
+    fn remove(&self, name: &str, namespace: Option<&str>) {
+        let object = named(name, namespace);
+        if self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(&object) {
+            self.depth.dec();
+        }
+    }
+}
+
+fn named<K: Object>(name: &str, namespace: Option<&str>) -> ObjectRef<K> {
+    let object = ObjectRef::new(name);
+    if let Some(namespace) = namespace { object.within(namespace) } else { object }
 }
 
 /// Remembers how often each object failed in a row.

@@ -1,4 +1,5 @@
-//! What every operator measures. Labels are names of controllers, kinds and reasons, never of objects.
+//! What every operator measures. Labels are names of controllers, kinds and reasons, never of objects: only the gauges of
+//! [`crate::Sample`] name objects, and only those that are there.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,13 +17,18 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::gauges::Gauges;
+
 /// The registry behind /metrics; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Metrics {
     registry: Arc<Mutex<Registry>>,
     pub(crate) reconciles: Reconciles,
     pub(crate) writes: Family<Write, Counter>,
+    pub(crate) requests: Family<Answered, Counter>,
+    queued: Family<Controller, Gauge>,
     pub(crate) leader: Gauge,
+    pub(crate) gauges: Gauges,
 }
 
 /// How long reconciles take and how they end.
@@ -41,6 +47,14 @@ struct Controller {
 struct Failed {
     controller: &'static str,
     reason: &'static str,
+}
+
+/// A request to the API server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Answered {
+    pub(crate) verb: &'static str,
+    /// The HTTP status, or 0 without an answer.
+    pub(crate) code: u16,
 }
 
 /// A request that changes, or was to change, something in the cluster.
@@ -68,13 +82,21 @@ impl Metrics {
                 metrics.reconciles.failures.clone(),
             );
             registry.register("api_writes", "Write requests to the API server", metrics.writes.clone());
+            registry.register("api_requests", "Requests to the API server", metrics.requests.clone());
+            registry.register("queue_depth", "Objects that wait for a worker", metrics.queued.clone());
             registry.register("leader", "1 while this replica is the leader", metrics.leader.clone());
         });
+        metrics.register(|registry| registry.register_collector(Box::new(metrics.gauges.clone())));
         metrics
     }
 
     pub(crate) fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Objects of a controller that wait for a worker.
+    pub(crate) fn queued(&self, controller: &'static str) -> Gauge {
+        self.queued.get_or_create(&Controller { controller }).clone()
     }
 
     /// All metrics in the `OpenMetrics` text format.

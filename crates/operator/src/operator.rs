@@ -5,7 +5,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Clock, Events, Leader, Object, Scope, Writer, metrics::Metrics, object::Placement, probes::Health,
+    Clock, Events, Leader, Object, Sample, Scope, Writer, metrics::Metrics, object::Placement, probes::Health,
 };
 
 /// What a running operator shares with its controllers. Clones are cheap and share everything.
@@ -35,6 +35,11 @@ impl Operator {
     /// The objects of a kind in one of the [`Scope::instances`]. A cluster-scoped kind ignores the namespace.
     pub fn api<K: Object>(&self, namespace: Option<&str>) -> Api<K> {
         <K::Scope as Placement>::api(self.client.clone(), namespace)
+    }
+
+    /// Adds gauges that are read when the metrics are; give them a prefix of their own.
+    pub fn register_gauges(&self, source: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        self.metrics.gauges.add(source);
     }
 
     /// Adds metrics to those of the operator; give them a prefix of their own.

@@ -39,8 +39,8 @@ where
 {
     telemetry::start(&options)?;
     tracing::info!("{name} {} starts", version());
-    let client = client::connect(name).await?;
     let (metrics, health) = (Metrics::new(), Health::new());
+    let client = client::connect(name, &metrics).await?;
     let (_, server) = probes::serve(options.listen, health.clone(), metrics.clone()).await?;
     let instance = instance();
     let (leader, elector) = candidate(&client, name, &options, &instance, &metrics, &health);

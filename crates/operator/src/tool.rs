@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::client;
+use crate::{client, metrics::Metrics};
 
 /// How long another operator may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ impl Tool {
 }
 
 async fn apply(name: &str, definitions: &[CustomResourceDefinition]) -> anyhow::Result<()> {
-    let api = Api::<CustomResourceDefinition>::all(client::connect(name).await?);
+    let api = Api::<CustomResourceDefinition>::all(client::connect(name, &Metrics::new()).await?);
     // The one manager of the definitions, whichever binary does it.
     let params = PatchParams::apply("cassandra-operators").force();
     for definition in definitions {
@@ -96,7 +96,7 @@ async fn ready(address: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{metrics::Metrics, probes, probes::Health};
+    use crate::{probes, probes::Health};
 
     #[tokio::test]
     async fn an_operator_that_waits_fails_the_check_with_its_reasons() {

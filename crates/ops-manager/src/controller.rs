@@ -8,30 +8,48 @@ use api::labels::{self, ALL_SELECTOR};
 use api::ops_request::OpsType;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator::{Cache, Operator, Queue, WriteError, controller, itself, owner_of, spec_changed};
 
 use crate::context::Context;
+use crate::metrics::{self, Renewals};
 use crate::{orphans, update_version};
 
 /// What is said without it.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
 
-/// Runs the controllers for one namespace, or for all.
-pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
-    let namespace = namespace.as_deref();
+/// Runs the controllers until the process is asked to end, one set for each namespace to work in.
+pub async fn run(operator: Operator) -> Result<()> {
+    let renewals = Renewals::register(&operator);
+    let namespaces = operator.scope.instances();
+    let sets = namespaces.iter().map(|namespace| run_in(&operator, namespace.as_deref(), renewals.clone()));
+    try_join_all(sets).await.map(drop)
+}
+
+async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals) -> Result<()> {
     let (requests, halts) = (Queue::<CassandraOpsRequest>::new(), Queue::<Cassandra>::new());
     // Whoever waits for its turn looks by itself every few seconds; only the requests are woken at once.
-    let request_cache = Cache::builder(&operator, operator.api(namespace))
+    let request_cache = Cache::builder(operator, operator.api(namespace))
         .notify_if(&requests, spec_changed, itself)
         .notify_if(
             &halts,
             |before, after| before.phase() != after.phase(),
             |r: &CassandraOpsRequest| [database(r)],
         )
+        .observe({
+            let leader = operator.leader.clone();
+            move |before, after| {
+                if leader.still() {
+                    renewals.changed(before, after);
+                }
+            }
+        })
         .start();
+    let told = request_cache.clone();
+    operator.register_gauges(move || metrics::gauges(&told.all()));
     let of_database = {
         let cache: Cache<CassandraOpsRequest> = request_cache.clone();
         move |namespace: &str, name: &str| -> Vec<ObjectRef<CassandraOpsRequest>> {
@@ -45,18 +63,18 @@ pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
     };
     let (of_cassandra, of_pod, of_petset) = (of_database.clone(), of_database.clone(), of_database);
     let context = Arc::new(Context {
-        cassandras: Cache::builder(&operator, operator.api(namespace))
+        cassandras: Cache::builder(operator, operator.api(namespace))
             .notify_if(&halts, spec_changed, itself)
             .notify(&requests, move |c: &Cassandra| {
                 of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any())
             })
             .start(),
-        versions: Cache::builder(&operator, operator.api::<CassandraVersion>(None)).needed(CATALOG).start(),
-        petsets: Cache::builder(&operator, operator.api(namespace))
+        versions: Cache::builder(operator, operator.api::<CassandraVersion>(None)).needed(CATALOG).start(),
+        petsets: Cache::builder(operator, operator.api(namespace))
             .labels(ALL_SELECTOR)
             .notify(&requests, move |p: &PetSet| labelled(p, &of_petset))
             .start(),
-        pods: Cache::builder(&operator, operator.api(namespace))
+        pods: Cache::builder(operator, operator.api(namespace))
             .labels(ALL_SELECTOR)
             .notify(&requests, move |p: &Pod| labelled(p, &of_pod))
             .notify(&requests, owner_of)
@@ -66,8 +84,8 @@ pub async fn run(operator: Operator, namespace: Option<String>) -> Result<()> {
         operator: operator.clone(),
     });
     tokio::try_join!(
-        controller::run(&operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),
-        controller::run(&operator, "halts", &context.cassandras, halts, Arc::clone(&context), orphans::lift),
+        controller::run(operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),
+        controller::run(operator, "halts", &context.cassandras, halts, Arc::clone(&context), orphans::lift),
     )?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod context;
 pub mod controller;
+mod metrics;
 pub mod orphans;
 pub mod queue;
 pub mod update_version;

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use futures::future::try_join_all;
-use operator::{Operator, Options, Tool};
+use operator::{Options, Tool};
 use ops_manager::controller;
 
 /// Of the binary, its lease and its field manager.
@@ -52,10 +51,5 @@ async fn act(cli: Cli) -> Result<()> {
         Some(Command::Run(options)) => options,
         None => cli.options,
     };
-    let controllers = |operator: Operator| async move {
-        let namespaces = operator.scope.instances();
-        try_join_all(namespaces.into_iter().map(|n| controller::run(operator.clone(), n))).await?;
-        Ok(())
-    };
-    Box::pin(operator::run(NAME, options, &definitions, controllers)).await
+    Box::pin(operator::run(NAME, options, &definitions, controller::run)).await
 }

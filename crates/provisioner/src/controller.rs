@@ -19,6 +19,7 @@ use crate::caches::Caches;
 use crate::delete::delete;
 use crate::desired;
 use crate::error::{Error, Refusal};
+use crate::gauges;
 use crate::health::{Health, Target, Verdict};
 use crate::login::{self, Missing};
 use crate::memory::Memory;
@@ -248,6 +249,8 @@ async fn run_in(
     let (queue, petset_queue) = (Queue::new(), Queue::new());
     let caches = Caches::start(operator, namespace, &queue, &petset_queue);
     let (cassandras, petsets) = (caches.cassandras.clone(), caches.petsets.clone());
+    let told = cassandras.clone();
+    operator.register_gauges(move || told.all().iter().flat_map(|one| gauges::of(one)).collect());
     let health = Health { sessions: Sessions::new(), memory: Memory::default(), queue: queue.clone() };
     let context = Arc::new(Context { operator: operator.clone(), caches, health, image: image.to_owned() });
     let provisioner =

@@ -9,6 +9,7 @@ mod controller;
 mod delete;
 mod desired;
 mod error;
+mod gauges;
 mod health;
 mod login;
 mod memory;

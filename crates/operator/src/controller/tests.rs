@@ -206,3 +206,16 @@ async fn a_queue_feeds_one_controller() {
         ended = second => assert!(ended.unwrap_err().to_string().contains("its queue has a controller already")),
     }
 }
+
+#[test]
+fn an_object_waits_once_until_a_worker_begins_with_it() {
+    let depth = Gauge::default();
+    let waiting = Waiting::<ConfigMap> { objects: Mutex::default(), depth: depth.clone() };
+    waiting.add(&named("a", Some("demo")));
+    waiting.add(&named("a", Some("demo")));
+    waiting.add(&named("b", None));
+    assert_eq!(depth.get(), 2);
+    waiting.remove("a", Some("demo"));
+    waiting.remove("a", Some("demo"));
+    assert_eq!(depth.get(), 1);
+}

@@ -158,7 +158,7 @@ impl FakeApi {
 
 /// An operator on the real API server that the environment names, as a process that always leads.
 pub async fn connect(name: &'static str) -> anyhow::Result<Operator> {
-    Ok(operator(crate::client::connect(name).await?, Clock::system(), name))
+    Ok(operator(crate::client::connect(name, &Metrics::new()).await?, Clock::system(), name))
 }
 
 fn operator(client: Client, clock: Clock, name: &'static str) -> Operator {
