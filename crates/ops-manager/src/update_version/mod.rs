@@ -73,7 +73,7 @@ async fn tell(
     let before = seen.request.status.clone().unwrap_or_default();
     context.operator.writer.status(request, &told).await?;
     for (reason, sentence, warning) in story::news(&before.conditions, &told.conditions) {
-        tracing::info!("{reason}: {sentence}");
+        tracing::info!(step = reason, "{sentence}");
         let events = &context.operator.events;
         if warning {
             events.warning(request, reason, "UpdateVersion", sentence).await;
