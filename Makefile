@@ -40,7 +40,8 @@ e2e: ## Tests on a real cluster with real Cassandra
 	e2e/run bash -euo pipefail -c ' \
 	  helm lint --strict $(chart); \
 	  cargo test --workspace --features e2e/cluster --locked \
-	    --test chart --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture'
+	    --test chart --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture; \
+	  [ -n "$${KUBE_CONTEXT:-}" ] || cargo test --workspace --features e2e/cluster --locked --test rights'
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)

@@ -18,6 +18,8 @@ pub struct Request {
     pub operator: String,
     /// Such as `patch`.
     pub verb: String,
+    /// Group of the API; empty for Kubernetes' core.
+    pub group: String,
     /// Such as `petsets` or `cassandras/status`.
     pub resource: String,
     /// Namespace of the object.
@@ -26,6 +28,10 @@ pub struct Request {
     pub name: String,
     /// When it was received.
     pub time: String,
+    /// Whether its roles let the operator do it.
+    pub allowed: bool,
+    /// Whether it has made the object.
+    pub created: bool,
 }
 
 impl Request {
@@ -38,6 +44,11 @@ impl Request {
 /// The end of the log as it is now.
 pub fn mark() -> Result<Mark> {
     Ok(Mark(open()?.metadata()?.len()))
+}
+
+/// What the operators have asked for since the cluster came up.
+pub fn all() -> Result<Vec<Request>> {
+    since(&Mark(0))
 }
 
 /// What the operators asked for since then.
@@ -63,10 +74,13 @@ fn request(entry: &Value) -> Option<Request> {
     Some(Request {
         operator: account.to_owned(),
         verb: text(entry, "/verb"),
+        group: text(entry, "/objectRef/apiGroup"),
         resource: if part.is_empty() { resource } else { format!("{resource}/{part}") },
         namespace: text(entry, "/objectRef/namespace"),
         name: text(entry, "/objectRef/name"),
         time: text(entry, "/requestReceivedTimestamp"),
+        allowed: entry["annotations"]["authorization.k8s.io/decision"] == "allow",
+        created: entry["responseStatus"]["code"] == 201,
     })
 }
 

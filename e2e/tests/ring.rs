@@ -1,5 +1,7 @@
 //! The life of a ring of three racks, as one story: each chapter goes on where the one before has left the ring.
 
+#[path = "ring/bad.rs"]
+mod bad;
 #[path = "ring/objects.rs"]
 mod objects;
 #[path = "ring/refused.rs"]
@@ -27,6 +29,8 @@ fn the_life_of_a_ring() -> Result<()> {
     objects::everything_is_there()?;
     objects::only_the_superuser_of_the_secret_can_log_in()?;
     refused::nothing_is_touched()?;
+    bad::a_missing_image_touches_nothing()?;
+    bad::a_crashing_image_reaches_one_pod_and_is_taken_back()?;
     update::the_ops_manager_ends_in_the_middle_and_goes_on()?;
     silence::a_quiet_ring_costs_no_write()?;
     silence::a_halt_of_the_user_is_respected()?;

@@ -1,0 +1,65 @@
+//! What the operators may do, and what they have done: a right that nothing has used is one too many.
+//!
+//! It runs after the other tests, on the same cluster: the audit log holds all that these have made the operators do.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use e2e::audit::{Request, all};
+use e2e::kubectl::{get, text};
+use serde_json::Value;
+
+const NAMESPACE: &str = "cassandra-operators";
+
+/// Kind and verb, such as `apps/statefulsets patch`.
+type Rights = BTreeSet<String>;
+
+#[test]
+fn every_right_is_used_and_none_is_missing() -> Result<()> {
+    let requests = all()?;
+    for operator in ["provisioner", "ops-manager"] {
+        let requests: Vec<_> = requests.iter().filter(|request| request.operator == operator).collect();
+        let refused: Vec<_> = requests.iter().filter(|request| !request.allowed).collect();
+        assert!(refused.is_empty(), "{operator} had no right to {refused:#?}");
+        let used: Rights = requests.into_iter().flat_map(used).collect();
+        let granted = granted(operator)?;
+        let unused: Vec<_> = granted.difference(&used).filter(|right| !is_silent(right)).collect();
+        assert!(unused.is_empty(), "the chart lets the {operator} do what no test makes it do: {unused:#?}");
+    }
+    Ok(())
+}
+
+/// A patch that makes an object asks for both.
+fn used(request: &Request) -> impl Iterator<Item = String> {
+    let verbs = [Some(request.verb.as_str()), request.created.then_some("create")];
+    let kind = format!("{}/{}", request.group, request.resource);
+    verbs.into_iter().flatten().map(move |verb| format!("{kind} {verb}"))
+}
+
+/// Never asked for by a request of its own: clusters that guard who may block the deletion of an owner look it up.
+fn is_silent(right: &str) -> bool {
+    right.ends_with("/finalizers update")
+}
+
+/// All roles that the chart gives to the operator.
+fn granted(operator: &str) -> Result<Rights> {
+    let lists = [get("", "clusterroles")?, get(NAMESPACE, "roles")?];
+    let name = format!("cassandra-operators-{operator}");
+    let of_operator = |role: &&Value| text(role, "/metadata/name").starts_with(&name);
+    let roles = lists.iter().flat_map(|list| items(&list["items"])).filter(of_operator);
+    let rights: Rights = roles.flat_map(|role| items(&role["rules"])).flat_map(rights).collect();
+    ensure!(!rights.is_empty(), "there is no role {name}");
+    Ok(rights)
+}
+
+fn rights(rule: &Value) -> impl Iterator<Item = String> {
+    let words = |key| items(&rule[key]).filter_map(Value::as_str);
+    words("apiGroups").flat_map(move |group| {
+        words("resources")
+            .flat_map(move |kind| words("verbs").map(move |verb| format!("{group}/{kind} {verb}")))
+    })
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
