@@ -4,40 +4,60 @@ use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
+use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Tells the time. Waiting is not measured with it: a wall clock may jump.
-#[derive(Clone, Debug, Default)]
-pub struct Clock {
-    /// Milliseconds since the epoch, where time stands still until a test moves it.
-    fixed: Option<Arc<AtomicI64>>,
+#[derive(Clone, Debug)]
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System {
+        started: Instant,
+    },
+    /// Milliseconds since the epoch: time stands still until a test moves it.
+    Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
     /// The clock of this machine.
     pub fn system() -> Self {
-        Self::default()
+        Self(Kind::System { started: Instant::now() })
     }
 
     /// A clock that stands at `time` until [`Clock::advance`] moves it.
     pub fn fixed(time: Timestamp) -> Self {
-        Self { fixed: Some(Arc::new(AtomicI64::new(time.as_millisecond()))) }
+        Self(Kind::Fixed(Arc::new(AtomicI64::new(time.as_millisecond()))))
     }
 
     /// Moves a fixed clock, and all its clones, by that many seconds; a system clock stays as it is.
     pub fn advance(&self, seconds: i64) {
-        if let Some(fixed) = &self.fixed {
+        if let Kind::Fixed(fixed) = &self.0 {
             fixed.fetch_add(seconds * 1000, Ordering::SeqCst);
         }
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        match &self.fixed {
-            Some(fixed) => Timestamp::from_millisecond(fixed.load(Ordering::SeqCst)).unwrap_or_default(),
-            None => Timestamp::now(),
+        match &self.0 {
+            Kind::Fixed(fixed) => {
+                Timestamp::from_millisecond(fixed.load(Ordering::SeqCst)).unwrap_or_default()
+            }
+            Kind::System { .. } => Timestamp::now(),
+        }
+    }
+
+    /// When this process began, as the clock shows now: it jumps with the clock. A fixed clock has always been.
+    pub fn started(&self) -> Timestamp {
+        match &self.0 {
+            Kind::Fixed(_) => Timestamp::UNIX_EPOCH,
+            Kind::System { started } => {
+                let age = SignedDuration::try_from(started.elapsed()).ok();
+                age.and_then(|age| self.now().checked_sub(age).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+            }
         }
     }
 

@@ -16,12 +16,13 @@ pub(super) fn released(request: &CassandraOpsRequest) -> Step {
     if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
 }
 
-/// Whether the step under way has taken longer than it may.
+/// Whether the step under way has taken longer than it may. Only what this process has seen of it counts: the record is
+/// by the clock of whoever wrote it, and nobody may have looked since.
 pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
     let record = seen.request.status.as_ref().and_then(|s| s.step.as_ref());
     record.is_some_and(|record| {
-        record.name == step
-            && seen.now.duration_since(record.started.0).unsigned_abs() > timeout::of(&seen.request)
+        let seconds = seen.now.duration_since(record.started.0.max(seen.since)).as_secs();
+        record.name == step && u64::try_from(seconds).is_ok_and(|s| s > timeout::of(&seen.request).as_secs())
     })
 }
 

@@ -100,6 +100,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     });
     Observed {
         now: context.operator.clock.now(),
+        since: context.operator.clock.started(),
         turn: queue::turn(&request, neighbours()),
         unfinished: neighbours()
             .filter(|r| r.uid() != request.uid() && !r.phase().is_final())

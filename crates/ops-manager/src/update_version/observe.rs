@@ -21,6 +21,8 @@ use crate::queue::Turn;
 pub struct Observed {
     /// The time.
     pub now: Timestamp,
+    /// Since when this process looks, told by the clock as it is now.
+    pub since: Timestamp,
     /// The request.
     pub request: Arc<CassandraOpsRequest>,
     /// Its place among the other requests.

@@ -65,10 +65,12 @@ impl Story {
         condition::set(&mut self.status.conditions, statement, &self.now);
     }
 
-    /// The timeout of a step counts from the first time that it is met, and not through a wait that is up to the user.
+    /// The timeout of a step counts from the first time that it is met, and not through a wait that is up to the user. A
+    /// beginning that is still to come was written by a clock that was ahead.
     fn clock(&mut self, step: &Step) {
+        let stands = |record: &StepRecord, name: &str| record.name == name && record.started.0 <= self.now.0;
         match step.timed() {
-            Some(name) if self.status.step.as_ref().is_none_or(|record| record.name != name) => {
+            Some(name) if !self.status.step.as_ref().is_some_and(|record| stands(record, &name)) => {
                 self.status.step = Some(StepRecord { name, started: self.now.clone() });
             }
             None if matches!(step, Step::Wait(_)) => self.status.step = None,

@@ -163,6 +163,33 @@ fn a_bad_image_does_not_go_from_one_pod_that_is_down_to_the_next() {
     assert_eq!(ran(&world, "cassandra:5.0.6"), 1);
 }
 
+/// Another replica whose clock was wrong, or an hour without any: the step gets its time again.
+#[test]
+fn what_no_running_operator_has_seen_of_a_step_does_not_count_for_its_timeout() {
+    for minutes in [-60, 60] {
+        let mut world = World::new(1);
+        while world.evicted.is_empty() {
+            world.reconcile(true);
+        }
+        world.problems = vec!["node x is streaming".to_owned()];
+        world.run();
+        world.now += SignedDuration::from_mins(minutes);
+        world.since = world.now;
+        world.run();
+        assert_eq!(world.phase(), Phase::Progressing, "{minutes} minutes");
+        assert!(
+            world
+                .request
+                .status
+                .as_ref()
+                .is_some_and(|s| s.update_version.as_ref().is_some_and(|u| u.roll_back.is_none()))
+        );
+        world.now += SignedDuration::from_mins(31);
+        world.reconcile(true);
+        assert!(world.says("RollBack").contains("streaming"), "it still has an end, {minutes} minutes off");
+    }
+}
+
 #[test]
 fn a_pod_that_finds_no_node_is_taken_back_at_the_timeout() {
     let mut world = World::new(1);

@@ -24,6 +24,8 @@ use ops_manager::update_version::{
 
 pub struct World {
     pub now: Timestamp,
+    /// Since when the operator runs.
+    pub since: Timestamp,
     pub cassandra: Option<Cassandra>,
     pub request: CassandraOpsRequest,
     pub catalog: BTreeMap<String, CassandraVersion>,
@@ -90,6 +92,7 @@ impl World {
         let racks = ["a", "b", "c"].map(|name| new_rack(name, replicas));
         Self {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1),
+            since: Timestamp::UNIX_EPOCH,
             cassandra: Some(cassandra),
             request,
             catalog: catalog.into(),
@@ -154,6 +157,7 @@ impl World {
         let target = self.request.spec.update_version.as_ref().map(|u| u.target_version.clone());
         Observed {
             now: self.now,
+            since: self.since,
             request: Arc::new(self.request.clone()),
             turn: self.turn.clone(),
             cassandra: self.cassandra.clone().map(Arc::new),
