@@ -1,7 +1,7 @@
 //! Fault injection: real updates of a real ring, under a load, while something goes wrong at a chosen step.
 //!
 //! The operators run as processes of this machine, each behind a proxy of its own; those of the cluster rest meanwhile. `make chaos`
-//! runs all rows, `make chaos ROW=...` those whose names contain a word, `ROW=short` a short selection.
+//! runs all rows, `make chaos ROW=...` those whose names contain a word. What every change is tested with is in the ring's story.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 #[path = "chaos/floor.rs"]

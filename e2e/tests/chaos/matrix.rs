@@ -9,6 +9,7 @@ use e2e::kubectl::{apply, condition, get, kubectl, patch, phase, text, wait_for}
 use e2e::manifests;
 use e2e::operators::Operator;
 use e2e::proxy::{Fault, When, Write};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::machine::{api_server, kill_cassandra};
@@ -21,7 +22,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         Row::new("pod deleted", "no update", Ending::Unchanged, floor::measure).hits_nodes(),
         Row::new("none", "-", Ending::Updated, witness::plain),
-        Row::new("image missing", "image", Ending::RolledBack, |stage| bad(stage, "missing")).for_every_day(),
+        Row::new("image missing", "image", Ending::RolledBack, |stage| bad(stage, "missing")),
         Row::new("image crashing", "image", Ending::RolledBack, |stage| bad(stage, "crash")),
         Row::new("wrong release", "image", Ending::RolledBack, |stage| {
             let other = stage.target.clone();
@@ -30,14 +31,12 @@ pub fn rows() -> Vec<Row> {
     ];
     for step in Step::ALL {
         for when in [When::Before, When::After] {
-            let row = Row::new("ops-manager killed", at(when, step), Ending::Updated, move |stage| {
+            rows.push(Row::new("ops-manager killed", at(when, step), Ending::Updated, move |stage| {
                 stage.hold(when, step)?;
                 stage.ops_manager.kill()?;
                 stage.release();
                 resumed(&mut stage.ops_manager)
-            });
-            let short = (when, step) == (When::After, Step::Eviction);
-            rows.push(if short { row.for_every_day() } else { row });
+            }));
         }
         rows.push(Row::new("provisioner killed", at(When::After, step), Ending::Updated, move |stage| {
             stage.hold(When::After, step)?;
@@ -47,6 +46,7 @@ pub fn rows() -> Vec<Row> {
         }));
     }
     rows.extend(of_operators());
+    rows.extend(of_clocks());
     rows.extend(of_the_api_server());
     rows.extend(of_nodes());
     rows.extend(of_users());
@@ -103,6 +103,39 @@ fn of_operators() -> Vec<Row> {
             Ok(String::new())
         }),
     ]
+}
+
+/// What an ops-manager finds whose clock differs by an hour from that of the one before it: more than any step may take.
+fn of_clocks() -> Vec<Row> {
+    let row = |fault, hours: i64| {
+        Row::new(fault, "renewed pod", Ending::Updated, move |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            let step = wait_for("a step with a time", NAMESPACE, 60, || {
+                let step = stage.seen()?["status"]["step"].clone();
+                Ok((step["name"] == format!("renewal of {}", PODS[0])).then_some(step))
+            })?;
+            stage.ops_manager.kill()?;
+            let started: Timestamp = text(&step, "/started").parse()?;
+            let other = (started + SignedDuration::from_hours(hours)).to_string();
+            let record =
+                json!({ "status": { "step": { "name": step["name"], "started": other } } }).to_string();
+            let name = stage.name();
+            kubectl(&[
+                "patch",
+                "-n",
+                NAMESPACE,
+                "casops",
+                &name,
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                &record,
+            ])?;
+            resumed(&mut stage.ops_manager)
+        })
+    };
+    vec![row("clock an hour ahead", -1), row("clock an hour behind", 1)]
 }
 
 fn of_the_api_server() -> Vec<Row> {

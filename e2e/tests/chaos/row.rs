@@ -37,8 +37,6 @@ pub struct Row {
     pub step: String,
     pub ending: Ending,
     pub nodes: Nodes,
-    /// Belongs to the selection for every day.
-    pub short: bool,
     /// Asks for the update and does the damage. What it answers is added to the outcome.
     pub act: Box<Act>,
 }
@@ -50,15 +48,11 @@ impl Row {
         ending: Ending,
         act: impl Fn(&mut Stage) -> Result<String> + 'static,
     ) -> Self {
-        Self { fault, step: step.into(), ending, nodes: Nodes::Untouched, short: false, act: Box::new(act) }
+        Self { fault, step: step.into(), ending, nodes: Nodes::Untouched, act: Box::new(act) }
     }
 
     pub fn hits_nodes(self) -> Self {
         Self { nodes: Nodes::Hit, ..self }
-    }
-
-    pub fn for_every_day(self) -> Self {
-        Self { short: true, ..self }
     }
 
     pub fn name(&self) -> String {
@@ -67,10 +61,7 @@ impl Row {
 
     pub fn is_selected(&self, words: &[String]) -> bool {
         let name = self.name();
-        words.is_empty()
-            || words
-                .iter()
-                .any(|word| if word == "short" { self.short } else { name.contains(word.as_str()) })
+        words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
     }
 
     /// Plays it, and leaves a ring that the next row can go on with, or none.
