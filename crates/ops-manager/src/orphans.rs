@@ -10,10 +10,14 @@ use std::time::Duration;
 use api::halt::OWNER;
 use api::{Cassandra, CassandraOpsRequest};
 use kube::ResourceExt;
+use kube::api::ListParams;
 use operator::WriteError;
 
 use crate::context::Context;
 use crate::update_version::resume;
+
+/// Until the API server is asked again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Lifts the halt of a Cassandra if it belongs to a request that does not exist, and removes a mark without a halt.
 pub async fn lift(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Option<Duration>, WriteError> {
@@ -21,6 +25,19 @@ pub async fn lift(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Op
     let Some(owner) = orphaned(&cassandra, requests.iter().map(|request| &**request)) else {
         return Ok(None);
     };
+    // The caches of two kinds run apart: that of the requests may be the older one.
+    let api = context.operator.api::<CassandraOpsRequest>(cassandra.namespace().as_deref());
+    match api.list(&ListParams::default()).await {
+        Ok(requests) if orphaned(&cassandra, requests.iter()).is_none() => return Ok(None),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(
+                "cannot list the CassandraOpsRequests beside Cassandra {}: {error}",
+                cassandra.name_any()
+            );
+            return Ok(Some(RETRY));
+        }
+    }
     context.operator.writer.patch(&*cassandra, resume(&cassandra)).await?;
     if cassandra.spec.halted {
         let note = format!("lifted the halt of CassandraOpsRequest {owner}, which does not exist any more");

@@ -4,14 +4,29 @@ use api::CassandraOpsRequest;
 use api::condition;
 use api::halt::Halt;
 use api::names::OPS_REQUEST_FINALIZER;
-use api::ops_request::UpdateVersionRecord;
+use api::ops_request::{Phase, UpdateVersionRecord};
 use kube::ResourceExt;
 
 use super::observe::Observed;
+use super::progressing::is_at;
 use super::step::{Outcome, Step, alive};
 use super::timeout;
 
-/// A request that has ended may go.
+/// A request that has ended leaves nothing behind: neither its halt, but for one case, nor its finalizer.
+pub(super) fn ended(seen: &Observed) -> Step {
+    let request = &seen.request;
+    let uid = request.uid().unwrap_or_default();
+    let halted = alive(seen).is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
+    if halted && !keeps_halt(request) { Step::Resume } else { released(request) }
+}
+
+/// A roll-back that could not finish: the ring may be on two versions, so the provisioner must not touch it.
+fn keeps_halt(request: &CassandraOpsRequest) -> bool {
+    let record = request.status.as_ref().and_then(|s| s.update_version.as_ref());
+    request.phase() == Phase::Failed && record.is_some_and(|record| record.roll_back.is_some())
+}
+
+/// A request that is over may go.
 pub(super) fn released(request: &CassandraOpsRequest) -> Step {
     if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
 }
@@ -46,22 +61,19 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
         Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Failed(format!(
-            "{}. The roll-back could not finish: {cause}. {STAYS_HALTED}",
+            "{}. The roll-back could not finish: {cause}. The Cassandra stays halted; \
+             another CassandraOpsRequest with apply: Always takes over",
             record.roll_back.as_deref().unwrap_or_default()
         ))),
-        Some(record) if versioned(record) && halted => {
-            Step::Finish(Outcome::Failed(format!("{cause}. {STAYS_HALTED}")))
-        }
+        // The ring was whole on the target when the version was set: what came later is no reason to stay halted.
+        Some(record) if versioned(record) && halted && is_at(seen, &record.target) => Step::Resume,
         Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
-            "{cause}. The ring runs version {} and is resumed",
+            "{cause}. The Cassandra has version {} and is resumed",
             record.target.name
         ))),
         Some(_) => Step::RollBack { cause, log_of: None },
     }
 }
-
-const STAYS_HALTED: &str =
-    "The Cassandra stays halted; another CassandraOpsRequest with apply: Always takes over";
 
 /// What the budget said when it blocked the eviction the last time.
 fn blocked(seen: &Observed, pod: &str) -> Option<String> {

@@ -60,7 +60,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
 }
 
 /// Nothing is left to renew.
-fn is_at(seen: &Observed, goal: &Release) -> bool {
+pub(super) fn is_at(seen: &Observed, goal: &Release) -> bool {
     seen.racks.iter().all(|rack| {
         rack.image.as_deref() == Some(&goal.image) && rack.pods.iter().all(|pod| pod.image == goal.image)
     })

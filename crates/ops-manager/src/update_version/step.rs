@@ -6,7 +6,7 @@
 use api::Cassandra;
 use api::ops_request::Release;
 
-use super::ending::{give_up, overdue, released};
+use super::ending::{ended, give_up, overdue, released};
 use super::node::Node;
 use super::observe::Observed;
 use super::pending::pending;
@@ -141,7 +141,7 @@ pub fn next_step(seen: &Observed) -> Step {
 fn decide(seen: &Observed) -> Step {
     let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
     match record {
-        _ if seen.request.phase().is_final() => released(&seen.request),
+        _ if seen.request.phase().is_final() => ended(seen),
         None if seen.request.metadata.deletion_timestamp.is_some() => released(&seen.request),
         None => pending(seen),
         Some(record) => progressing(seen, record),

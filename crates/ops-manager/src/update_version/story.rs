@@ -185,7 +185,7 @@ impl Story {
                 );
             }
             Step::Resume => {
-                if seen.ring.is_some() {
+                if seen.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
                     self.whole();
                 }
                 self.say(

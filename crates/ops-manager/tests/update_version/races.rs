@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::cassandra::Phase as CassandraPhase;
 use api::halt::{Halt, OWNER};
 use api::ops_request::{Apply, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -233,17 +234,34 @@ fn the_same_version_can_be_asked_for_again_after_a_failed_roll_back_was_deleted(
 }
 
 #[test]
-fn a_pod_that_does_not_come_back_after_the_version_was_set_leaves_a_halt_that_is_told() {
+fn a_pod_that_does_not_come_back_after_the_version_was_set_leaves_no_halt() {
     let mut world = World::new(1);
     world.until(|world| !world.says("SetVersion").is_empty());
     world.racks[0].pods[0].image = "edited:4.1.10".to_owned();
     world.full = true;
+    world.status().phase = Some(CassandraPhase::Critical);
     world.run();
-    world.now += TOO_LONG;
+    for _ in 0..2 {
+        world.now += TOO_LONG;
+        world.run();
+    }
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert!(world.says("Failed").contains("version 5.0.6 and is resumed"), "{}", world.says("Failed"));
+}
+
+/// A node is down for too long between the version and the resume, and comes back later.
+#[test]
+fn a_ring_that_is_not_whole_after_the_version_was_set_is_resumed_all_the_same() {
+    let mut world = World::new(1);
+    world.until(|world| !world.says("SetVersion").is_empty());
+    world.problems = vec!["node x is down".to_owned()];
     world.run();
-    assert_eq!(world.phase(), Phase::Failed);
     assert!(world.halt().is_of("request-1"));
-    assert!(world.says("Failed").contains("stays halted"), "{}", world.says("Failed"));
+    world.now += TOO_LONG;
+    world.until(|world| world.halt() == Halt::None);
+    assert_eq!(world.phase(), Phase::Progressing);
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful, "{}", world.says("Failed"));
 }
 
 #[test]

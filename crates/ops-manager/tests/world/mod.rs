@@ -11,8 +11,8 @@ use api::halt::{self, Halt, OWNER};
 use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{Apply, DatabaseRef, Phase, UpdateVersion};
 use api::{
-    Cassandra, CassandraOpsRequest, CassandraOpsRequestSpec, CassandraSpec, CassandraVersion,
-    CassandraVersionSpec, condition,
+    Cassandra, CassandraOpsRequest, CassandraOpsRequestSpec, CassandraSpec, CassandraStatus,
+    CassandraVersion, CassandraVersionSpec, condition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -123,6 +123,10 @@ impl World {
 
     pub fn spec(&mut self) -> &mut CassandraSpec {
         &mut self.cassandra.as_mut().expect("there is a Cassandra").spec
+    }
+
+    pub fn status(&mut self) -> &mut CassandraStatus {
+        self.cassandra.as_mut().expect("there is a Cassandra").status.get_or_insert_default()
     }
 
     /// Reconciles until nothing changes but time. Answers the steps that were taken.
