@@ -30,8 +30,8 @@ pub struct Request {
     pub time: String,
     /// Whether its roles let the operator do it.
     pub allowed: bool,
-    /// Whether it has made the object.
-    pub created: bool,
+    /// What was answered, as a status of HTTP.
+    pub code: u64,
 }
 
 impl Request {
@@ -80,7 +80,7 @@ fn request(entry: &Value) -> Option<Request> {
         name: text(entry, "/objectRef/name"),
         time: text(entry, "/requestReceivedTimestamp"),
         allowed: entry["annotations"]["authorization.k8s.io/decision"] == "allow",
-        created: entry["responseStatus"]["code"] == 201,
+        code: entry["responseStatus"]["code"].as_u64().unwrap_or_default(),
     })
 }
 

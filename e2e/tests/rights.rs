@@ -31,7 +31,7 @@ fn every_right_is_used_and_none_is_missing() -> Result<()> {
 
 /// A patch that makes an object asks for both.
 fn used(request: &Request) -> impl Iterator<Item = String> {
-    let verbs = [Some(request.verb.as_str()), request.created.then_some("create")];
+    let verbs = [Some(request.verb.as_str()), (request.code == 201).then_some("create")];
     let kind = format!("{}/{}", request.group, request.resource);
     verbs.into_iter().flatten().map(move |verb| format!("{kind} {verb}"))
 }
