@@ -1,7 +1,7 @@
 //! Updates to an image that is not what it should be. The next chapter asks for a good one at once.
 
 use anyhow::Result;
-use e2e::kubectl::{apply, condition, get, kubectl, phase, text};
+use e2e::kubectl::{apply, condition, get, kubectl, phase, text, wait_for};
 use e2e::manifests::{update, version};
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ fn failed(image: &str, name: &str) -> Result<String> {
     assert_eq!(ring["metadata"]["annotations"]["ops.kubedb.com/halted-by"], Value::Null);
     let pullers =
         ["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=image-pull", "-o", "name"];
-    assert_eq!(kubectl(&pullers)?, "", "no pod that pulls is left");
+    wait_for("the pods that pull to go", NAMESPACE, 30, || Ok(kubectl(&pullers)?.is_empty().then_some(())))?;
     kubectl(&["delete", "casversion", name])?;
     Ok(condition(&request, "Failed").map(|failed| text(failed, "/message")).unwrap_or_default())
 }
