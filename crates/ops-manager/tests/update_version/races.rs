@@ -249,6 +249,20 @@ fn a_pod_that_does_not_come_back_after_the_version_was_set_leaves_no_halt() {
     assert!(world.says("Failed").contains("version 5.0.6 and is resumed"), "{}", world.says("Failed"));
 }
 
+#[test]
+fn a_pod_that_may_not_be_renewed_after_the_version_was_set_leaves_no_halt() {
+    let mut world = World::new(1);
+    world.until(|world| !world.says("SetVersion").is_empty());
+    world.racks[0].pods[0].image = "edited:4.1.10".to_owned();
+    world.budget = Some("the budget allows none".to_owned());
+    world.run();
+    world.now += TOO_LONG;
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert!(world.says("Failed").contains("the budget allows none"), "{}", world.says("Failed"));
+    assert!(world.request.metadata.finalizers.iter().flatten().next().is_none(), "it may go");
+}
+
 /// A node is down for too long between the version and the resume, and comes back later.
 #[test]
 fn a_ring_that_is_not_whole_after_the_version_was_set_is_resumed_all_the_same() {
