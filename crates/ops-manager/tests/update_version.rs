@@ -66,6 +66,24 @@ fn an_update_survives_a_crash_after_every_step() {
     }
 }
 
+/// The operator dies between the version and the status, and the provisioner is away until the resume.
+#[test]
+fn a_crash_after_the_version_was_set_leaves_no_gap_in_the_story() {
+    let mut world = World::new(1);
+    world.until(|world| world.racks[2].pods[0].image == "cassandra:5.0.6" && world.racks[2].pods[0].ready);
+    world.answers = false;
+    assert!(matches!(world.reconcile(false), Some(Step::SetVersion { .. })));
+    world.until(|world| world.halt() == Halt::None);
+    world.answers = true;
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+    assert_eq!(world.request.status.as_ref().and_then(|s| s.progress.as_deref()), Some("3/3"));
+    assert!(world.says("RunningPod--db-rack-c-0").contains("is Ready on image"));
+    for told in ["RestartPods", "VerifyRing", "SetVersion"] {
+        assert!(!world.says(told).is_empty(), "{told}");
+    }
+}
+
 #[rstest]
 #[case::unknown("7.0.0", "there is no CassandraVersion 7.0.0")]
 #[case::identical("4.1.10", "already")]

@@ -24,7 +24,7 @@ pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsR
     story.status.phase.get_or_insert(Phase::Pending);
     story.clock(step);
     story.preparation(seen, step);
-    story.facts(seen);
+    story.facts(seen, step);
     story.step(seen, step, note);
     story.status
 }
@@ -94,16 +94,24 @@ impl Story {
         }
     }
 
-    /// What can be read off the world while the halt is ours.
-    fn facts(&mut self, seen: &Observed) {
+    /// What can be read off the world while the halt is ours. A changed version asks the provisioner for a new answer, which
+    /// the resume does not wait for: an operator that died in between has this look only to tell how far the pods are.
+    fn facts(&mut self, seen: &Observed, step: &Step) {
         let (Some(record), Some(cassandra)) = (self.status.update_version.clone(), &seen.cassandra) else {
             return;
         };
         let ours = Halt::of(cassandra).is_of(&seen.request.uid().unwrap_or_default());
-        if !ours || !halt::is_answered(cassandra) {
+        let answered = halt::is_answered(cassandra);
+        let versioned = *step == Step::Resume && record.roll_back.is_none();
+        if !ours || !(answered || versioned) {
             return;
         }
-        self.say("PauseDatabase", true, "Paused", "the provisioner leaves the Cassandra alone");
+        if answered {
+            self.say("PauseDatabase", true, "Paused", "the provisioner leaves the Cassandra alone");
+        }
+        if versioned {
+            self.version_set(&record.target.name);
+        }
         let goal = direction(&record).0;
         let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
         let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
@@ -175,15 +183,7 @@ impl Story {
                 self.status.step = None;
                 self.say("RollBack", true, "RollBack", format!("going back to the old version: {cause}"));
             }
-            Step::SetVersion { name } => {
-                self.whole();
-                self.say(
-                    "SetVersion",
-                    true,
-                    "SetVersion",
-                    format!("spec.version of the Cassandra is now {name}"),
-                );
-            }
+            Step::SetVersion { name } => self.version_set(name),
             Step::Resume => {
                 if seen.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
                     self.whole();
@@ -204,6 +204,15 @@ impl Story {
         let prefix = self.status.update_version.as_ref().map_or("", |record| direction(record).1);
         let reason = type_.split("--").next().unwrap_or_default().to_owned();
         self.say(format!("{prefix}{type_}"), status, &reason, message);
+    }
+
+    /// The version is set when the ring was found whole, and at no other time.
+    fn version_set(&mut self, name: &str) {
+        if condition::get(&self.status.conditions, "SetVersion").is_none() {
+            self.whole();
+            let message = format!("spec.version of the Cassandra is now {name}");
+            self.say("SetVersion", true, "SetVersion", message);
+        }
     }
 
     fn whole(&mut self) {
