@@ -4,10 +4,10 @@ use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
-use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 /// Tells the time. Waiting is not measured with it: a wall clock may jump.
 #[derive(Clone, Debug)]
@@ -15,9 +15,7 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System {
-        started: Instant,
-    },
+    System,
     /// Milliseconds since the epoch: time stands still until a test moves it.
     Fixed(Arc<AtomicI64>),
 }
@@ -25,7 +23,7 @@ enum Kind {
 impl Clock {
     /// The clock of this machine.
     pub fn system() -> Self {
-        Self(Kind::System { started: Instant::now() })
+        Self(Kind::System)
     }
 
     /// A clock that stands at `time` until [`Clock::advance`] moves it.
@@ -46,16 +44,16 @@ impl Clock {
             Kind::Fixed(fixed) => {
                 Timestamp::from_millisecond(fixed.load(Ordering::SeqCst)).unwrap_or_default()
             }
-            Kind::System { .. } => Timestamp::now(),
+            Kind::System => Timestamp::now(),
         }
     }
 
-    /// When this process began, as the clock shows now: it jumps with the clock. A fixed clock has always been.
-    pub fn started(&self) -> Timestamp {
+    /// A moment of this process, as the clock shows now: it jumps with the clock. For a fixed clock it is long ago.
+    pub fn at(&self, moment: Instant) -> Timestamp {
         match &self.0 {
             Kind::Fixed(_) => Timestamp::UNIX_EPOCH,
-            Kind::System { started } => {
-                let age = SignedDuration::try_from(started.elapsed()).ok();
+            Kind::System => {
+                let age = SignedDuration::try_from(moment.elapsed()).ok();
                 age.and_then(|age| self.now().checked_sub(age).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
             }
         }

@@ -29,31 +29,54 @@ const REQUEST: Duration = Duration::from_secs(4);
 
 /// Knows whether this replica leads.
 #[derive(Clone)]
-pub struct Leader {
-    /// Until when the leadership is certain; `None` inside means a follower. Without a channel there is no election.
-    until: Option<watch::Receiver<Option<Instant>>>,
+pub struct Leader(Election);
+
+#[derive(Clone)]
+enum Election {
+    /// There is none: this replica leads since then.
+    Without { since: Instant },
+    /// `None` inside means a follower.
+    Of(watch::Receiver<Option<Term>>),
+}
+
+/// The time for which a leadership is certain.
+#[derive(Clone, Copy)]
+struct Term {
+    since: Instant,
+    until: Instant,
 }
 
 impl Leader {
     /// For an operator without election, which must be the only one.
     pub fn always() -> Self {
-        Self { until: None }
+        Self(Election::Without { since: Instant::now() })
     }
 
     #[cfg(test)]
     pub(crate) fn follower() -> Self {
-        Self { until: Some(watch::channel(None).1) }
+        Self(Election::Of(watch::channel(None).1))
     }
 
     /// Whether this replica may write at this moment.
     pub fn still(&self) -> bool {
-        self.until.as_ref().is_none_or(|until| until.borrow().is_some_and(|until| Instant::now() < until))
+        match &self.0 {
+            Election::Without { .. } => true,
+            Election::Of(term) => term.borrow().is_some_and(|term| Instant::now() < term.until),
+        }
+    }
+
+    /// Since when this replica leads: what happened before, another one may not have looked at.
+    pub fn since(&self) -> Option<Instant> {
+        match &self.0 {
+            Election::Without { since } => Some(*since),
+            Election::Of(term) => term.borrow().map(|term| term.since),
+        }
     }
 
     /// Waits until this replica leads. It does so until the process ends: losing the lease ends it.
     pub async fn acquired(&self) {
-        if let Some(until) = &self.until
-            && until.clone().wait_for(Option::is_some).await.is_err()
+        if let Election::Of(term) = &self.0
+            && term.clone().wait_for(Option::is_some).await.is_err()
         {
             // The elector has ended without having led, and the process is about to.
             std::future::pending::<()>().await;
@@ -109,7 +132,7 @@ pub(crate) struct Elector {
     name: String,
     me: String,
     seen: Option<Seen>,
-    until: watch::Sender<Option<Instant>>,
+    term: watch::Sender<Option<Term>>,
     gauge: Gauge,
     /// Dropped once the lease could be read or written.
     unknown: Option<Waiting>,
@@ -124,28 +147,28 @@ impl Elector {
         gauge: Gauge,
         unknown: Waiting,
     ) -> (Self, Leader) {
-        let (until, leader) = watch::channel(None);
+        let (term, leader) = watch::channel(None);
         let elector =
-            Self { api, name: name.to_owned(), me, seen: None, until, gauge, unknown: Some(unknown) };
-        (elector, Leader { until: Some(leader) })
+            Self { api, name: name.to_owned(), me, seen: None, term, gauge, unknown: Some(unknown) };
+        (elector, Leader(Election::Of(leader)))
     }
 
     /// Runs for the lease and keeps it, until `stop`, which releases it. Losing it is an error that must end the process.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut led = false;
+        let mut led = None;
         while !stop.is_cancelled() {
             let started = Instant::now();
             let outcome = self.attempt().await;
             match outcome {
                 Ok(true) => {
-                    if !led {
+                    let since = *led.get_or_insert_with(|| {
                         tracing::info!("{} leads (lease {})", self.me, self.name);
-                    }
-                    led = true;
+                        Instant::now()
+                    });
                     self.gauge.set(1);
-                    self.until.send_replace(Some(started + RENEW_DEADLINE));
+                    self.term.send_replace(Some(Term { since, until: started + RENEW_DEADLINE }));
                 }
-                Ok(false) if led => {
+                Ok(false) if led.is_some() => {
                     bail!("lost the lease {}: another replica has taken it, or it was deleted", self.name)
                 }
                 Ok(false) => {}
@@ -158,7 +181,7 @@ impl Elector {
             if outcome.is_ok() {
                 self.unknown = None;
             }
-            if led && self.until.borrow().is_some_and(|until| Instant::now() >= until) {
+            if self.term.borrow().is_some_and(|term| Instant::now() >= term.until) {
                 bail!("lost the lease {}: no renewal for {} s", self.name, RENEW_DEADLINE.as_secs());
             }
             tokio::select! {
@@ -166,7 +189,7 @@ impl Elector {
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
-        if led {
+        if led.is_some() {
             self.release().await;
         }
         Ok(())
@@ -231,7 +254,7 @@ impl Elector {
 
     /// Lets another replica take over at once.
     async fn release(mut self) {
-        self.until.send_replace(None);
+        self.term.send_replace(None);
         self.gauge.set(0);
         let mut lease = self.claim(true);
         if let Some(spec) = &mut lease.spec {

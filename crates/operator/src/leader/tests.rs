@@ -88,6 +88,7 @@ async fn the_second_replica_follows_and_takes_over_a_released_lease_at_once() {
     let released = Instant::now();
     second.leader.acquired().await;
     assert!(released.elapsed() <= RETRY);
+    assert!(second.leader.since().unwrap() >= released, "what came before is not its own time");
     assert_eq!(holder(&api), ("second".to_owned(), 1));
 }
 

@@ -31,7 +31,7 @@ pub(super) fn released(request: &CassandraOpsRequest) -> Step {
     if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
 }
 
-/// Whether the step under way has taken longer than it may. Only what this process has seen of it counts: the record is
+/// Whether the step under way has taken longer than it may. Only the time that this replica leads counts: the record is
 /// by the clock of whoever wrote it, and nobody may have looked since.
 pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
     let record = seen.request.status.as_ref().and_then(|s| s.step.as_ref());

@@ -98,9 +98,11 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
             |name| context.pods.get(&namespace, name),
         )
     });
+    let now = context.operator.clock.now();
     Observed {
-        now: context.operator.clock.now(),
-        since: context.operator.clock.started(),
+        now,
+        // A follower has looked at nothing yet.
+        since: context.operator.leader.since().map_or(now, |since| context.operator.clock.at(since)),
         turn: queue::turn(&request, neighbours()),
         unfinished: neighbours()
             .filter(|r| r.uid() != request.uid() && !r.phase().is_final())

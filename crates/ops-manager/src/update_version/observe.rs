@@ -21,7 +21,7 @@ use crate::queue::Turn;
 pub struct Observed {
     /// The time.
     pub now: Timestamp,
-    /// Since when this process looks, told by the clock as it is now.
+    /// Since when this replica leads, told by the clock as it is now.
     pub since: Timestamp,
     /// The request.
     pub request: Arc<CassandraOpsRequest>,
