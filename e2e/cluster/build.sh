@@ -2,7 +2,7 @@
 # Builds the cluster's binaries and its two images into the shared cache.
 # The name of a cached directory is the hash of everything that went into it.
 
-TOOLS=(kubernetes etcd coredns helm storage)
+TOOLS=(kubernetes etcd coredns helm storage kwok)
 
 build_flags() { # tool
     local flags="-s -w"
