@@ -2,9 +2,11 @@
 
 pub mod audit;
 pub mod client;
+pub mod fake_nodes;
 pub mod kubectl;
 pub mod load;
 pub mod manifests;
 pub mod operators;
 pub mod proxy;
 pub mod report;
+pub mod stand_in;

@@ -2,20 +2,38 @@
 
 use serde_json::{Value, json};
 
+use crate::fake_nodes;
+
 /// Options for the JVM of a ring on a test machine: nodes know of each other within seconds, so they need not wait long.
 const RING: &str = "-Dcassandra.ring_delay_ms=5000";
 /// Options for a node that is alone.
 const ALONE: &str = "-Dcassandra.ring_delay_ms=2000 -Dcassandra.skip_wait_for_gossip_to_settle=0";
 
+/// Names of the racks of a ring.
+const RACKS: [&str; 3] = ["a", "b", "c"];
+
 /// A ring of three racks with one node each.
 pub fn ring(namespace: &str, name: &str, version: &str) -> Value {
-    let rack = |name: &str| json!({ "name": name, "storage": storage(), "podTemplate": pods(RING) });
-    cassandra(namespace, name, version, &json!({ "topology": { "rack": [rack("a"), rack("b"), rack("c")] } }))
+    ring_of(namespace, name, version, &template(RING))
+}
+
+/// The same on nodes that only pretend to run it, and looked at each second.
+pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
+    let mut template = template(RING);
+    fake_nodes::place(&mut template);
+    let mut ring = ring_of(namespace, name, version, &template);
+    ring["spec"]["healthChecker"]["periodSeconds"] = json!(1);
+    ring
+}
+
+/// Names of the pods of such a ring.
+pub fn pods(ring: &str) -> [String; 3] {
+    RACKS.map(|rack| format!("{ring}-rack-{rack}-0"))
 }
 
 /// A node that is alone.
 pub fn standalone(namespace: &str, name: &str, version: &str) -> Value {
-    cassandra(namespace, name, version, &json!({ "storage": storage(), "podTemplate": pods(ALONE) }))
+    cassandra(namespace, name, version, &json!({ "storage": storage(), "podTemplate": template(ALONE) }))
 }
 
 /// A request to update.
@@ -43,6 +61,11 @@ pub fn version(name: &str, image: &str) -> Value {
     })
 }
 
+fn ring_of(namespace: &str, name: &str, version: &str, template: &Value) -> Value {
+    let racks = RACKS.map(|rack| json!({ "name": rack, "storage": storage(), "podTemplate": template }));
+    cassandra(namespace, name, version, &json!({ "topology": { "rack": racks } }))
+}
+
 fn cassandra(namespace: &str, name: &str, version: &str, more: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "kubedb.com/v1alpha2",
@@ -60,7 +83,7 @@ fn storage() -> Value {
     json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } })
 }
 
-fn pods(options: &str) -> Value {
+fn template(options: &str) -> Value {
     json!({ "spec": { "containers": [{
         "name": "cassandra",
         "resources": { "requests": { "cpu": "200m", "memory": "768Mi" }, "limits": { "memory": "1Gi" } },
