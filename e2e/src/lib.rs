@@ -10,3 +10,4 @@ pub mod operators;
 pub mod proxy;
 pub mod report;
 pub mod stand_in;
+pub mod update;

@@ -11,7 +11,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use crate::kubectl::{get, kubectl, text};
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Write};
 
 /// Namespace and release of the operators.
 pub const RELEASE: &str = "cassandra-operators";
@@ -75,6 +75,13 @@ impl Operator {
     pub fn leads(&self) -> Result<bool> {
         let lease = get(RELEASE, &format!("lease/{}", self.component))?;
         Ok(text(&lease, "/spec/holderIdentity").starts_with(&format!("{}_", self.name)))
+    }
+
+    /// All that it wrote, a line each.
+    pub fn story(&self) -> String {
+        let writes = self.proxy.writes_after(0);
+        let line = |write: &Write| format!("{} {write} {:?}", self.name, write.status);
+        writes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it as a lost machine would, without a last word.

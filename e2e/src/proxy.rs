@@ -124,9 +124,14 @@ impl Proxy {
         self.cuts.recv_timeout(patience).ok()
     }
 
-    /// All writes since the start, without those of the lease.
-    pub fn writes(&self) -> Vec<Write> {
-        lock(&self.shared.writes).clone()
+    /// How many writes there were since the start, without those of the lease.
+    pub fn count(&self) -> usize {
+        lock(&self.shared.writes).len()
+    }
+
+    /// The writes that came after so many.
+    pub fn writes_after(&self, count: usize) -> Vec<Write> {
+        lock(&self.shared.writes).get(count..).unwrap_or_default().to_vec()
     }
 }
 

@@ -59,10 +59,10 @@ fn at(when: When, step: Step) -> String {
 
 /// Starts an operator that was killed, and answers how long it took until it wrote again.
 fn resumed(operator: &mut Operator) -> Result<String> {
-    let (before, killed) = (operator.proxy.writes().len(), Instant::now());
+    let (before, killed) = (operator.proxy.count(), Instant::now());
     operator.start()?;
     wait_for("the next write of the operator", NAMESPACE, 90, || {
-        Ok((operator.proxy.writes().len() > before).then_some(()))
+        Ok((operator.proxy.count() > before).then_some(()))
     })?;
     Ok(format!("writes again after {} s", killed.elapsed().as_secs()))
 }
@@ -82,7 +82,7 @@ fn of_operators() -> Vec<Row> {
         Row::new("leader frozen, wakes", eviction(), Ending::Updated, |stage| {
             let _spares = spares(stage)?;
             stage.hold(When::After, Step::Eviction)?;
-            let frozen = stage.ops_manager.proxy.writes().len();
+            let frozen = stage.ops_manager.proxy.count();
             stage.ops_manager.signal("STOP")?;
             stage.release();
             sleep(Duration::from_secs(25));
@@ -90,7 +90,7 @@ fn of_operators() -> Vec<Row> {
             wait_for("the end of the deposed leader", NAMESPACE, 30, || {
                 Ok((!stage.ops_manager.runs()?).then_some(()))
             })?;
-            let late = stage.ops_manager.proxy.writes().len() - frozen;
+            let late = stage.ops_manager.proxy.count() - frozen;
             ensure!(late == 0, "the deposed leader has sent {late} more writes");
             ended_by_others(stage)
         }),

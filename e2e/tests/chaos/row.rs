@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use e2e::kubectl::{condition, text};
-use e2e::load;
+use e2e::{load, update};
 use serde_json::Value;
 
-use crate::stage::{NAMESPACE, Stage};
+use crate::stage::{NAMESPACE, RING, Stage};
 
 /// What must come of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -117,7 +117,7 @@ impl Ending {
             Self::Stopped | Self::Unchanged => ("", &stage.source),
         };
         ensure!(found == phase, "the request ended as {found:?}, not as {phase:?}: {word}");
-        Stage::is_whole_on(version)?;
+        update::is_whole_on(NAMESPACE, RING, version)?;
         let renewed = before.iter().zip(Stage::pods()?).filter(|(old, new)| *old != new).count();
         ensure!(self != Self::RolledBack || renewed <= 1, "{renewed} pods were renewed with a bad image");
         Ok(match self {

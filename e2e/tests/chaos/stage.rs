@@ -6,10 +6,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, state, text, wait_for};
+use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, state, text, wait_for};
 use e2e::operators::Operator;
 use e2e::proxy::{Fault, When, Write};
-use e2e::{load, manifests};
+use e2e::{load, manifests, update};
 use serde_json::Value;
 
 use crate::machine::api_server;
@@ -113,16 +113,9 @@ impl Stage {
         }
     }
 
-    /// The request if it has ended and lets itself be deleted. While the API server does not answer nobody knows.
+    /// The request if it has ended.
     pub fn ended(&self) -> Option<Value> {
-        let request = self.seen().ok()?;
-        let phase = text(&request, "/status/phase");
-        if !request["metadata"]["finalizers"].is_null() {
-            return None;
-        }
-        let ended =
-            request.is_null() || ["Successful", "Failed", "Denied", "Skipped"].contains(&phase.as_str());
-        ended.then_some(request)
+        update::ended(NAMESPACE, &self.name())
     }
 
     /// The request as it is now.
@@ -135,26 +128,10 @@ impl Stage {
         PODS.iter().map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
     }
 
-    /// Waits until the ring is Ready on the version, all of it, and nothing of the request is left on it.
-    pub fn is_whole_on(version: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_mins(2);
-        loop {
-            match whole_on(version) {
-                Err(_) if Instant::now() < deadline => sleep(Duration::from_secs(1)),
-                found => return found,
-            }
-        }
-    }
-
     /// Keeps what a person needs to find the cause.
     pub fn evidence(&self, name: &str) {
         let log = kubectl(&["logs", "-n", NAMESPACE, load::POD]).unwrap_or_else(|error| error.to_string());
-        let list = |operator: &Operator| {
-            let writes = operator.proxy.writes();
-            let lines = writes.iter().map(|write| format!("{} {write} {:?}\n", operator.name, write.status));
-            lines.collect::<String>()
-        };
-        let writes = list(&self.provisioner) + &list(&self.ops_manager);
+        let writes = [self.provisioner.story(), self.ops_manager.story()].join("\n");
         for (kind, content) in [("state", state(NAMESPACE)), ("load", log), ("writes", writes)] {
             // The row has failed already, and says so.
             _ = fs::write(self.folder.join(format!("{name}.{kind}.txt")), content);
@@ -192,20 +169,4 @@ fn version_of_ready_ring() -> Result<Option<String>> {
 /// The Cassandra as an argument of kubectl.
 pub fn cassandra() -> String {
     format!("cas/{RING}")
-}
-
-fn whole_on(version: &str) -> Result<()> {
-    let ring = get(NAMESPACE, &cassandra())?;
-    let (phase, found) = (text(&ring, "/status/phase"), text(&ring, "/spec/version"));
-    ensure!(phase == "Ready" && found == version, "the ring is {phase} on {found}, not Ready on {version}");
-    ensure!(text(&ring, "/spec/halted") != "true", "the Cassandra is still halted");
-    let mark = &ring["metadata"]["annotations"]["ops.kubedb.com/halted-by"];
-    ensure!(mark.is_null(), "the mark of the halt is still there");
-    let paused = condition(&ring, "Paused").is_some_and(|paused| paused["status"] == "True");
-    ensure!(!paused, "the provisioner has not heard of the end of the halt");
-    for pod in PODS {
-        let image = text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/spec/containers/0/image");
-        ensure!(image.ends_with(&format!(":{version}")), "pod {pod} has image {image}");
-    }
-    Ok(())
 }
