@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e chaos up down clean images crds audit
+.PHONY: help demo test check unit e2e chaos cuts up down clean images crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -45,6 +45,9 @@ e2e: ## Tests on a real cluster with real Cassandra
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)
+
+cuts: ## An operator dies before and after each single write of an update, as a table; ROW selects
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test cuts -- $(ROW)
 
 up: ## Start the embedded cluster with the operators in it
 	e2e/run true
