@@ -87,9 +87,9 @@ pub struct UpdateConstraints {
 /// Why there is no way from one version to another.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoPath {
-    /// Nothing to do.
-    #[error("it runs version {0} already")]
-    Identical(Version),
+    /// Nothing to do. Another object of the same release is another build of it, and a way to go.
+    #[error("it has version {0} already")]
+    Identical(String),
     /// Cassandra never reads what a later release has written.
     #[error("{target} is older than {current}: Cassandra does not support a downgrade")]
     Downgrade {
@@ -126,10 +126,10 @@ pub enum NoPath {
 
 /// Is there a way from `current` to `target`? Majors count as Cassandra counts them: 3, 4, 5.
 pub fn path(current: &CassandraVersion, target: &CassandraVersion) -> Result<(), NoPath> {
-    let (from, to) = (parse(&current.spec.version)?, parse(&target.spec.version)?);
-    if from == to {
-        return Err(NoPath::Identical(from));
+    if current.metadata.name == target.metadata.name {
+        return Err(NoPath::Identical(current.metadata.name.clone().unwrap_or_default()));
     }
+    let (from, to) = (parse(&current.spec.version)?, parse(&target.spec.version)?);
     if to < from {
         return Err(NoPath::Downgrade { current: from, target: to });
     }
@@ -204,6 +204,15 @@ mod tests {
         let from = version("4.1.10", &[], &[]);
         assert!(say(&from, "4.1.9").contains("downgrade"));
         assert!(say(&from, "4.1.10").contains("already"));
+    }
+
+    #[test]
+    fn another_build_of_the_same_release_is_a_way_to_go() {
+        let mut rebuilt = version("4.1.10", &[">= 4.1.10"], &[]);
+        rebuilt.metadata.name = Some("4.1.10-rebuilt".to_owned());
+        assert_eq!(path(&version("4.1.10", &[">= 4.1.10"], &[]), &rebuilt), Ok(()));
+        assert_eq!(path(&rebuilt, &version("4.1.10", &[], &[])), Ok(()));
+        assert!(say(&rebuilt, "4.1.9").contains("downgrade"));
     }
 
     #[test]

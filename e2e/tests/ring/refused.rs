@@ -23,7 +23,7 @@ pub fn nothing_is_touched() -> Result<()> {
             "identical",
             "4.1.9",
             "IdenticalVersion",
-            "spec.updateVersion.targetVersion: it runs version 4.1.9 already. Nothing was touched",
+            "spec.updateVersion.targetVersion: it has version 4.1.9 already. Nothing was touched",
         ),
         (
             "downgrade",
