@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use e2e::kubectl::{get, text};
+use e2e::kubectl::{get, kubectl, text};
 
 use crate::stage::NAMESPACE;
 
@@ -27,12 +27,22 @@ pub fn kill_cassandra(pod: &str) -> Result<()> {
     enter(&node, &["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", &container])
 }
 
+/// Gives an image that is on all nodes another name.
+pub fn tag_image(image: &str, name: &str) -> Result<()> {
+    let nodes = kubectl(&["get", "nodes", "-o", "name"])?;
+    nodes
+        .lines()
+        .map(|node| node.trim_start_matches("node/"))
+        .try_for_each(|node| enter(node, &["ctr", "-n", "k8s.io", "images", "tag", "--force", image, name]))
+}
+
 /// Runs a command in a box of the embedded cluster.
 fn enter(place: &str, command: &[&str]) -> Result<()> {
     let done = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster"))
         .args(["enter", place])
         .args(command)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .status()
         .context("e2e/cluster/cluster cannot be started")?;
     ensure!(done.success(), "`cluster enter {place} {}` failed", command.join(" "));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::machine::{api_server, kill_cassandra};
 use crate::row::{Ending, Row};
-use crate::stage::{NAMESPACE, PODS, Stage, cassandra};
+use crate::stage::{NAMESPACE, PODS, RING, Stage, cassandra};
 use crate::step::Step;
 use crate::{floor, witness};
 
@@ -29,6 +29,11 @@ pub fn rows() -> Vec<Row> {
             bad(stage, &other)
         }),
     ];
+    rows.extend(of_operators());
+    rows.extend(of_clocks());
+    rows.extend(of_the_api_server());
+    rows.extend(of_nodes());
+    rows.extend(of_users());
     for step in Step::ALL {
         for when in [When::Before, When::After] {
             rows.push(Row::new("ops-manager killed", at(when, step), Ending::Updated, move |stage| {
@@ -45,11 +50,6 @@ pub fn rows() -> Vec<Row> {
             resumed(&mut stage.provisioner)
         }));
     }
-    rows.extend(of_operators());
-    rows.extend(of_clocks());
-    rows.extend(of_the_api_server());
-    rows.extend(of_nodes());
-    rows.extend(of_users());
     rows
 }
 
@@ -193,7 +193,35 @@ fn of_nodes() -> Vec<Row> {
             Ok(String::new())
         })
         .hits_nodes(),
+        Row::new("no machine for 60 s", at(When::After, Step::Eviction), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            stage.release();
+            without_machines(|| {
+                sleep(Duration::from_mins(1));
+                Ok(String::new())
+            })
+        }),
+        Row::new("no machine, timeout", at(When::After, Step::Image), Ending::RolledBack, |stage| {
+            stage.timeout = "75s";
+            stage.hold(When::After, Step::Image)?;
+            stage.release();
+            without_machines(|| {
+                wait_for("the roll-back", NAMESPACE, 180, || {
+                    Ok(condition(&stage.seen()?, "RollBack").is_some().then_some(()))
+                })?;
+                Ok(String::new())
+            })
+        }),
     ]
+}
+
+/// No new pod gets a machine meanwhile.
+fn without_machines(meanwhile: impl FnOnce() -> Result<String>) -> Result<String> {
+    let all = |verb| kubectl(&[verb, "--selector=kubernetes.io/os=linux"]);
+    all("cordon")?;
+    let done = meanwhile();
+    all("uncordon")?;
+    done
 }
 
 fn of_users() -> Vec<Row> {
@@ -229,6 +257,36 @@ fn of_users() -> Vec<Row> {
             kubectl(&["delete", "casops", "-n", NAMESPACE, &stage.name(), "--wait=false"])?;
             stage.release();
             Ok(String::new())
+        }),
+        Row::new("user edits the Cassandra", at(When::After, Step::Eviction), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            let edit = json!({ "spec": { "healthChecker": { "timeoutSeconds": 9 } } });
+            patch(NAMESPACE, &cassandra(), &edit)?;
+            stage.release();
+            Ok(String::new())
+        }),
+        Row::new("user edits a PetSet", at(When::After, Step::Eviction), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            let image = format!("localhost/cassandra:{}", stage.source);
+            let edit = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image }]);
+            let petset = PODS[0].trim_end_matches("-0");
+            kubectl(&["patch", "-n", NAMESPACE, "petset", petset, "--type=json", "-p", &edit.to_string()])?;
+            stage.release();
+            Ok(String::new())
+        }),
+        Row::new("a second request", at(When::After, Step::Eviction), Ending::Updated, |stage| {
+            stage.hold(When::After, Step::Eviction)?;
+            let second = format!("{}-again", stage.name());
+            apply(&manifests::update(NAMESPACE, &second, RING, &stage.target).to_string())?;
+            stage.release();
+            let condition_is = |type_: &str, reason: &str| {
+                let request = get(NAMESPACE, &format!("casops/{second}"))?;
+                Ok(condition(&request, type_).is_some_and(|c| c["reason"] == reason).then_some(()))
+            };
+            wait_for("the second request to wait", NAMESPACE, 30, || condition_is("Waiting", "Queued"))?;
+            stage.end()?;
+            wait_for("its end", NAMESPACE, 30, || condition_is("Denied", "IdenticalVersion"))?;
+            Ok("the second one waited, then: Denied".to_owned())
         }),
     ]
 }

@@ -1,6 +1,7 @@
 //! What every row plays on: a ring, one process of each operator, and a client.
 
 use std::fs;
+use std::mem;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,16 +11,19 @@ use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, state, text, wai
 use e2e::operators::Operator;
 use e2e::proxy::{Fault, When, Write};
 use e2e::{load, manifests, update};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::machine::api_server;
+use crate::machine::{self, api_server};
 use crate::step::Step;
 
 pub const NAMESPACE: &str = "chaos";
 pub const RING: &str = "ring";
 pub const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
-/// Each update goes one further; after the last one the ring is made anew.
 const RELEASES: [&str; 3] = ["4.1.9", "4.1.10", "5.0.6"];
+/// Of each release. Each update goes one build further; after the last one the ring is made anew.
+const BUILDS: usize = 4;
+/// More than any step takes.
+const TIMEOUT: &str = "10m";
 /// How long an update may take, with anything that happens to it.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -33,6 +37,8 @@ pub struct Stage {
     pub target: String,
     /// Seconds that Kubernetes itself needs to renew all pods, once measured.
     pub floor: Option<f64>,
+    /// How long a step of the next request may take.
+    pub timeout: &'static str,
     /// A row has failed: the next one begins with a ring of its own.
     spoilt: bool,
     requests: usize,
@@ -40,6 +46,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Result<Self> {
+        offer_builds()?;
         let folder = std::env::temp_dir().join(format!("cassandra-chaos-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         Ok(Self {
@@ -49,6 +56,7 @@ impl Stage {
             source: String::new(),
             target: String::new(),
             floor: None,
+            timeout: TIMEOUT,
             spoilt: false,
             requests: 0,
         })
@@ -63,14 +71,13 @@ impl Stage {
         wait_for("both operators to lead", NAMESPACE, 60, || {
             Ok((self.provisioner.leads()? && self.ops_manager.leads()?).then_some(()))
         })?;
-        if std::mem::take(&mut self.spoilt) || version_of_ready_ring()?.is_none() {
+        if mem::take(&mut self.spoilt) || version_of_ready_ring()?.is_none() {
             fresh_namespace(NAMESPACE)?;
-            apply(&manifests::ring(NAMESPACE, RING, RELEASES[0]).to_string())?;
+            apply(&manifests::ring(NAMESPACE, RING, &build(RELEASES[0], 1)).to_string())?;
         }
         phase(NAMESPACE, &cassandra(), &["Ready"], 300)?;
         self.source = version_of_ready_ring()?.context("the ring has no version to go to")?;
-        let next = RELEASES.iter().skip_while(|release| **release != self.source).nth(1);
-        self.target = (*next.context("no later release")?).to_owned();
+        self.target = next(&self.source).context("no later build")?;
         kubectl(&["delete", "pod", "-n", NAMESPACE, load::POD, "--ignore-not-found", "--grace-period=1"])?;
         load::start(NAMESPACE, RING)
     }
@@ -78,7 +85,9 @@ impl Stage {
     /// Asks for the update.
     pub fn request(&mut self) -> Result<()> {
         self.requests += 1;
-        apply(&manifests::update(NAMESPACE, &self.name(), RING, &self.target).to_string()).map(drop)
+        let mut request = manifests::update(NAMESPACE, &self.name(), RING, &self.target);
+        request["spec"]["timeout"] = json!(mem::replace(&mut self.timeout, TIMEOUT));
+        apply(&request.to_string()).map(drop)
     }
 
     /// Name of the request.
@@ -157,13 +166,39 @@ impl Stage {
     }
 }
 
+/// Name of a version, and tag of its image.
+fn build(release: &str, number: usize) -> String {
+    if number == 1 { release.to_owned() } else { format!("{release}-{number}") }
+}
+
+/// All builds, in the order of the updates, with what they are builds of.
+fn builds() -> impl Iterator<Item = (&'static str, String)> {
+    let of = |release| (1..=BUILDS).map(move |number| (release, build(release, number)));
+    RELEASES.into_iter().flat_map(of)
+}
+
+fn next(version: &str) -> Option<String> {
+    builds().map(|(_, name)| name).skip_while(|name| name != version).nth(1)
+}
+
+/// Puts all builds into the catalog, and on the nodes.
+fn offer_builds() -> Result<()> {
+    for (release, name) in builds().filter(|(release, name)| name != release) {
+        let image = |tag: &str| format!("localhost/cassandra:{tag}");
+        let mut version = manifests::version(&name, &image(&name));
+        version["spec"]["version"] = json!(release);
+        apply(&version.to_string())?;
+        machine::tag_image(&image(release), &image(&name))?;
+    }
+    Ok(())
+}
+
 /// The version of the ring, if it is Ready and there is one to go to.
 fn version_of_ready_ring() -> Result<Option<String>> {
     let ring = get(NAMESPACE, &cassandra())?;
     let fit = text(&ring, "/status/phase") == "Ready" && text(&ring, "/spec/halted") != "true";
     let version = text(&ring, "/spec/version");
-    let last = RELEASES.last().is_some_and(|last| version == **last);
-    Ok((fit && !last && RELEASES.contains(&version.as_str())).then_some(version))
+    Ok((fit && next(&version).is_some()).then_some(version))
 }
 
 /// The Cassandra as an argument of kubectl.
