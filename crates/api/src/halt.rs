@@ -49,6 +49,17 @@ pub fn provisioner_may_write(cassandra: &Cassandra) -> bool {
     !cassandra.spec.halted || cassandra.metadata.deletion_timestamp.is_some()
 }
 
+/// Is a cached Cassandra of the generation that the API server has now?
+///
+/// The caches of kinds run apart: a provisioner that has not seen a halt yet, but has seen what was done under it, would
+/// undo it. So it asks once per generation before it acts on it: the next one can only bring a halt that this process
+/// has to answer first.
+pub fn is_newest(cached: &Cassandra, newest: Option<&Cassandra>) -> bool {
+    newest.is_some_and(|newest| {
+        newest.metadata.uid == cached.metadata.uid && newest.metadata.generation == cached.metadata.generation
+    })
+}
+
 /// What the provisioner answers: `None` leaves the conditions alone (never halted so far).
 pub fn answer(cassandra: &Cassandra) -> Option<Statement> {
     let conditions = cassandra.status.as_ref().map_or(&[][..], |s| &s.conditions);

@@ -149,7 +149,7 @@ pub struct Release {
 }
 
 /// The state of a request in one word (KubeDB's names).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum Phase {
     /// It waits for its turn.
     Pending,

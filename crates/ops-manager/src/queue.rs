@@ -26,11 +26,7 @@ pub fn turn<'a>(
     request: &CassandraOpsRequest,
     all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,
 ) -> Turn {
-    let others = all.filter(|other| {
-        other.uid() != request.uid()
-            && other.spec.database_ref == request.spec.database_ref
-            && !other.phase().is_final()
-    });
+    let others = all.filter(|other| competes(request, other));
     if request.phase() == Phase::Progressing {
         return Turn::Now;
     }
@@ -52,6 +48,21 @@ pub fn turn<'a>(
         Some(first) if age(first, request) == Ordering::Less => Turn::After(first.name_any()),
         _ => Turn::Now,
     }
+}
+
+/// UIDs of the other requests for the same Cassandra that are not finished.
+pub fn unfinished<'a>(
+    request: &CassandraOpsRequest,
+    all: impl Iterator<Item = &'a CassandraOpsRequest>,
+) -> Vec<String> {
+    all.filter(|other| competes(request, other)).filter_map(ResourceExt::uid).collect()
+}
+
+/// Whether `other` is another request for the same Cassandra that is not finished.
+fn competes(request: &CassandraOpsRequest, other: &CassandraOpsRequest) -> bool {
+    other.uid() != request.uid()
+        && other.spec.database_ref == request.spec.database_ref
+        && !other.phase().is_final()
 }
 
 /// Greater is newer.

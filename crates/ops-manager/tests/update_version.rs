@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the names of the tests say it")]
 #![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
 
+mod fixtures;
 #[path = "update_version/preparation.rs"]
 mod preparation;
 #[path = "update_version/races.rs"]

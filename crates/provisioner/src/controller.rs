@@ -103,11 +103,7 @@ fn has(cassandra: &Cassandra, type_: &str) -> bool {
 }
 
 impl Context {
-    /// Makes sure that the cached Cassandra is the newest there is, once per generation.
-    ///
-    /// The caches of kinds run apart: one that has not seen a halt yet, beside another that has seen what the ops-manager
-    /// did under it, would have its work undone. After this, the next generation can only bring a halt that this process
-    /// has to answer first.
+    /// Makes sure that the cached Cassandra is the newest there is, once per generation: see [`halt::is_newest`].
     async fn confirm(&self, cassandra: &Cassandra) -> Result<(), Error> {
         let (uid, generation) =
             (cassandra.uid().unwrap_or_default(), cassandra.metadata.generation.unwrap_or(0));
@@ -116,10 +112,7 @@ impl Context {
         }
         let (namespace, name) = (cassandra.namespace().unwrap_or_default(), cassandra.name_any());
         let newest = self.read::<Cassandra>(&namespace, &name).await?;
-        let same = |newest: &Cassandra| {
-            newest.uid().as_deref() == Some(&uid) && newest.metadata.generation.unwrap_or(0) == generation
-        };
-        if !newest.is_some_and(|newest| same(&newest)) {
+        if !halt::is_newest(cassandra, newest.as_ref()) {
             return Err(Error::Outdated(format!("{namespace}/{name}")));
         }
         self.health.memory.of(&uid, |known| known.confirmed = Some(generation));

@@ -20,10 +20,14 @@ pub(super) fn ended(seen: &Observed) -> Step {
     if halted && !keeps_halt(request) { Step::Resume } else { released(request) }
 }
 
-/// A roll-back that could not finish: the ring may be on two versions, so the provisioner must not touch it.
+/// Reason of the condition `Failed` where the roll-back could not finish: the ring may be on two versions, so the provisioner
+/// must not touch it.
+pub const ROLL_BACK_UNFINISHED: &str = "RollBackUnfinished";
+
+/// A roll-back that has finished is no reason: the cache may have told of a halt that was lifted before it told of ours.
 fn keeps_halt(request: &CassandraOpsRequest) -> bool {
-    let record = request.status.as_ref().and_then(|s| s.update_version.as_ref());
-    request.phase() == Phase::Failed && record.is_some_and(|record| record.roll_back.is_some())
+    let failed = request.status.as_ref().and_then(|status| condition::get(&status.conditions, "Failed"));
+    request.phase() == Phase::Failed && failed.is_some_and(|failed| failed.reason == ROLL_BACK_UNFINISHED)
 }
 
 /// A request that is over may go.
@@ -60,7 +64,7 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let halted = alive(seen).is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
-        Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Failed(format!(
+        Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Stuck(format!(
             "{}. The roll-back could not finish: {cause}. The Cassandra stays halted; \
              another CassandraOpsRequest with apply: Always takes over",
             record.roll_back.as_deref().unwrap_or_default()

@@ -16,6 +16,7 @@ mod story;
 mod timeout;
 
 pub use effects::resume;
+pub use ending::ROLL_BACK_UNFINISHED;
 pub use node::{Node, Trouble};
 pub use observe::{Copies, Observed, Rack, Ring};
 pub use pull::Place;
@@ -104,11 +105,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
         // A follower has looked at nothing yet.
         since: context.operator.leader.since().map_or(now, |since| context.operator.clock.at(since)),
         turn: queue::turn(&request, neighbours()),
-        unfinished: neighbours()
-            .filter(|r| r.uid() != request.uid() && !r.phase().is_final())
-            .filter(|r| r.spec.database_ref == request.spec.database_ref)
-            .filter_map(ResourceExt::uid)
-            .collect(),
+        unfinished: queue::unfinished(&request, neighbours()),
         current: cassandra.as_ref().and_then(|c| context.versions.cluster(&c.spec.version)),
         target: target.and_then(|name| context.versions.cluster(name)),
         racks: racks.unwrap_or_default(),

@@ -17,7 +17,8 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     };
     let back = record.roll_back.is_some();
     let goal = if back { &record.source } else { &record.target };
-    let versioned = back || cassandra.spec.version == goal.name;
+    // On the way back too: the write of a leader that has lost the lease may have set the target late.
+    let versioned = cassandra.spec.version == goal.name;
     let uid = seen.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
@@ -34,7 +35,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
                 });
             }
             // A deletion asks to stop. What is done already stays done: the version is set last.
-            if seen.request.metadata.deletion_timestamp.is_some() && !versioned {
+            if seen.request.metadata.deletion_timestamp.is_some() && !versioned && !back {
                 return Step::RollBack { cause: "the request was deleted".to_owned(), log_of: None };
             }
             roll(seen, record).unwrap_or(if versioned {

@@ -97,6 +97,8 @@ pub enum Outcome {
     Successful,
     /// It does not; the sentence says why and what became of the ring.
     Failed(String),
+    /// Nor could it be brought back: it may be on two versions, so the halt stays; the sentence says why.
+    Stuck(String),
     /// Refused, nothing was touched.
     Denied {
         /// CamelCase word for machines.

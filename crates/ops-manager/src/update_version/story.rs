@@ -6,6 +6,7 @@ use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, StepRecord, Up
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
+use super::ending::ROLL_BACK_UNFINISHED;
 use super::node::Node;
 use super::observe::Observed;
 use super::pull::{self, Place};
@@ -252,6 +253,10 @@ impl Story {
             Outcome::Failed(message) => {
                 self.status.phase = Some(Phase::Failed);
                 self.say("Failed", true, "Failed", message.clone());
+            }
+            Outcome::Stuck(message) => {
+                self.status.phase = Some(Phase::Failed);
+                self.say("Failed", true, ROLL_BACK_UNFINISHED, message.clone());
             }
             Outcome::Denied { reason, message } => {
                 self.status.phase = Some(Phase::Denied);

@@ -6,21 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::cassandra::{Phase as CassandraPhase, Rack as RackSpec, Topology};
 use api::halt::{self, Halt, OWNER};
 use api::names::OPS_REQUEST_FINALIZER;
-use api::ops_request::{Apply, DatabaseRef, Phase, UpdateVersion};
-use api::{
-    Cassandra, CassandraOpsRequest, CassandraOpsRequestSpec, CassandraSpec, CassandraStatus,
-    CassandraVersion, CassandraVersionSpec, condition,
-};
+use api::ops_request::{Apply, Phase, UpdateVersion};
+use api::{Cassandra, CassandraOpsRequest, CassandraSpec, CassandraStatus, CassandraVersion, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use ops_manager::queue::Turn;
 use ops_manager::update_version::{
-    Copies, Node, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step, status,
+    Copies, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step, status,
 };
+
+use crate::fixtures;
 
 pub struct World {
     pub now: Timestamp,
@@ -65,38 +63,15 @@ pub struct World {
 impl World {
     /// A Ready ring of three racks with `replicas` nodes each at 4.1.10, and a request to go to 5.0.6.
     pub fn new(replicas: i32) -> Self {
-        let rack = |name: &str| RackSpec { name: name.to_owned(), replicas, ..Default::default() };
-        let spec = CassandraSpec {
-            version: "4.1.10".to_owned(),
-            topology: Some(Topology { rack: vec![rack("a"), rack("b"), rack("c")] }),
-            ..Default::default()
-        };
-        let mut cassandra = Cassandra::new("db", spec);
-        cassandra.metadata.namespace = Some("ns".to_owned());
-        cassandra.metadata.generation = Some(1);
-        let status = cassandra.status.get_or_insert_default();
-        status.phase = Some(CassandraPhase::Ready);
-        status.observed_generation = Some(1);
-        let spec = CassandraOpsRequestSpec {
-            database_ref: DatabaseRef { name: "db".to_owned() },
-            update_version: Some(UpdateVersion { target_version: "5.0.6".to_owned() }),
-            ..Default::default()
-        };
-        let mut request = CassandraOpsRequest::new("update", spec);
-        request.metadata.namespace = Some("ns".to_owned());
-        request.metadata.uid = Some("request-1".to_owned());
-        request.metadata.generation = Some(1);
-        request.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        let racks = ["a", "b", "c"];
         let versions = ["3.11.19", "4.1.9", "4.1.10", "5.0.6", "6.0.0"];
-        let catalog = versions.map(|v| (v.to_owned(), version(v)));
-        let racks = ["a", "b", "c"].map(|name| new_rack(name, replicas));
         Self {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1),
             since: Timestamp::UNIX_EPOCH,
-            cassandra: Some(cassandra),
-            request,
-            catalog: catalog.into(),
-            racks: racks.into(),
+            cassandra: Some(fixtures::cassandra(&racks, replicas)),
+            request: fixtures::request(1),
+            catalog: versions.map(|name| (name.to_owned(), fixtures::version(name))).into(),
+            racks: racks.map(|name| fixtures::rack(name, replicas)).into(),
             bad: BTreeSet::new(),
             missing: BTreeSet::new(),
             full: false,
@@ -175,16 +150,9 @@ impl World {
     }
 
     fn ring(&self) -> Ring {
-        let mut ring =
-            Ring { problems: self.problems.clone(), copies: self.copies.clone(), ..Default::default() };
-        for pod in self.racks.iter().flat_map(|rack| &rack.pods) {
-            if pod.ready && !pod.terminating {
-                let release = pod.image.rsplit(':').next().and_then(|v| v.parse().ok());
-                ring.releases.extend(release.map(|release| (pod.name.clone(), release)));
-            } else {
-                ring.problems.push(format!("pod {} is down", pod.name));
-            }
-        }
+        let mut ring = fixtures::ring(&self.racks);
+        ring.problems.extend(self.problems.iter().cloned());
+        ring.copies.clone_from(&self.copies);
         ring
     }
 
@@ -276,7 +244,7 @@ impl World {
             for pod in &mut rack.pods {
                 if pod.terminating {
                     self.renewals += 1;
-                    *pod = new_pod(&pod.name, &image, self.renewals);
+                    *pod = fixtures::pod(&pod.name, &image, self.renewals);
                     pod.ready = false;
                     self.ran.insert((pod.name.clone(), image.clone()));
                     moved = true;
@@ -387,36 +355,4 @@ impl World {
 
 fn bump(cassandra: &mut Cassandra) {
     cassandra.metadata.generation = cassandra.metadata.generation.map(|g| g + 1);
-}
-
-fn version(name: &str) -> CassandraVersion {
-    let mut version = CassandraVersion::new(name, CassandraVersionSpec::default());
-    name.clone_into(&mut version.spec.version);
-    version.spec.db.image = format!("cassandra:{name}");
-    version
-}
-
-fn new_rack(name: &str, replicas: i32) -> Rack {
-    let petset = format!("db-rack-{name}");
-    Rack {
-        replicas: usize::try_from(replicas).expect("it is positive"),
-        ephemeral: false,
-        image: Some("cassandra:4.1.10".to_owned()),
-        never_pulls: false,
-        caught_up: true,
-        pods: (0..replicas).map(|i| new_pod(&format!("{petset}-{i}"), "cassandra:4.1.10", 0)).collect(),
-        petset,
-    }
-}
-
-fn new_pod(name: &str, image: &str, renewal: u32) -> Node {
-    Node {
-        name: name.to_owned(),
-        uid: format!("{name}/{renewal}"),
-        host: Some(format!("host-of-{name}")),
-        image: image.to_owned(),
-        ready: true,
-        waits_for: "Cassandra to answer".to_owned(),
-        ..Default::default()
-    }
 }

@@ -1,0 +1,187 @@
+//! What nobody decides: the user, and what goes wrong.
+
+use std::mem;
+
+use crate::cluster::{Database, Is, Object, Pod, Request, Version};
+use crate::model::{Action, Operator};
+use crate::state::{Kind, Manager, Provisioner, Stale, State, Write};
+use crate::{PODS_PER_RACK, REQUESTS};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum User {
+    Halt,
+    Resume,
+    /// Lifts a halt of a request, whose mark stays: nothing else is admitted.
+    Overrule,
+    Edit,
+    Delete,
+    DeleteRequest(usize),
+    CreateAnother,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The process ends, and what it was about to write with it.
+    Crash(Operator),
+    /// The process loses the lease, and what it was about to write arrives later.
+    Depose(Operator),
+    /// The watch of a kind stops to tell: that of the leader, or that of the replica which leads next.
+    Stall(Operator, Kind, bool),
+    /// The timeout of the step under way has run out.
+    Timeout(usize),
+    /// A pod dies by itself.
+    Die(usize),
+}
+
+/// The user's actions, as far as they are admitted.
+pub fn act(state: &mut State, user: User) -> Option<()> {
+    state.left.user = state.left.user.checked_sub(1)?;
+    let halt = state.cluster.database.as_ref().map(|database| (database.halted, database.mark));
+    let edit: fn(&mut Database) = match (user, halt?) {
+        // Beside a mark it would set the halt of that request again.
+        (User::Halt, (false, None)) => {
+            state.history.users_halt = true;
+            |database| database.halted = true
+        }
+        (User::Resume, (true, None)) => |database| database.halted = false,
+        (User::Overrule, (true, Some(_))) => {
+            state.history.overruled = true;
+            |database| database.halted = false
+        }
+        (User::Edit, _) => |database| database.edited = true,
+        (User::Delete, _) => {
+            state.history.overruled = true;
+            |database| database.deleted = true
+        }
+        (User::DeleteRequest(number), _) => {
+            let request = &mut state.cluster.requests[number];
+            let there = request.as_mut().filter(|request| !request.deleted)?;
+            there.deleted = true;
+            if !there.finalizer {
+                *request = None;
+            }
+            state.changed(Object::Request(number));
+            return Some(());
+        }
+        (User::CreateAnother, _) if !state.another => {
+            state.another = true;
+            state.cluster.requests[1] = Some(Request::new());
+            state.changed(Object::Request(1));
+            return Some(());
+        }
+        _ => return None,
+    };
+    let before = state.cluster.clone();
+    state.cluster.spec(edit);
+    if before == state.cluster {
+        return None;
+    }
+    state.changed(Object::Database);
+    if matches!(user, User::Resume | User::Overrule) {
+        state.lifted();
+    }
+    Some(())
+}
+
+pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
+    let left = &mut state.left;
+    let budget = match fault {
+        Fault::Crash(_) | Fault::Depose(_) => &mut left.crashes,
+        Fault::Stall(..) => &mut left.stalls,
+        Fault::Timeout(_) | Fault::Die(_) => &mut left.troubles,
+    };
+    *budget = budget.checked_sub(1)?;
+    match fault {
+        Fault::Crash(operator) => drop(fall(state, operator)),
+        Fault::Depose(operator) => {
+            let sent = fall(state, operator);
+            if sent.is_empty() {
+                return None;
+            }
+            state.late.extend(sent);
+        }
+        Fault::Stall(operator, kind, standby) => {
+            let told = Stale::new(&state.cluster, kind, standby);
+            let cache = cache(state, operator);
+            if cache.is_some() {
+                return None;
+            }
+            *cache = Some(told);
+        }
+        Fault::Timeout(request) => {
+            let request = state.cluster.requests[request].as_mut().filter(|r| !r.status.phase.is_final())?;
+            let (_, overdue) = request.status.clock.as_mut().filter(|(_, overdue)| !overdue)?;
+            *overdue = true;
+        }
+        Fault::Die(pod) => {
+            let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
+            renew(state, pod, Is::Up, followed)?;
+        }
+    }
+    Some(())
+}
+
+/// A process ends and another takes its place. Answers what was on its way.
+fn fall(state: &mut State, operator: Operator) -> Vec<Write> {
+    // The cache of the next leader may lag; that of a new process begins with a list.
+    let standby = cache(state, operator).take().filter(|stale| stale.standby);
+    let cache = standby.map(|stale| Stale { standby: false, ..stale });
+    match operator {
+        Operator::Manager => {
+            let manager = mem::replace(&mut state.manager, Manager { cache, ..Manager::default() });
+            let sent = manager.workers.into_iter().flatten().filter_map(|work| work.change.or(work.report));
+            sent.chain(manager.sweep).collect()
+        }
+        Operator::Provisioner => {
+            let provisioner =
+                mem::replace(&mut state.provisioner, Provisioner { cache, ..Provisioner::default() });
+            provisioner.round.and_then(|round| round.write).into_iter().collect()
+        }
+    }
+}
+
+pub fn renew(state: &mut State, pod: usize, from: Is, image: Version) -> Option<()> {
+    let there = state.cluster.pods.get_mut(pod).filter(|pod| pod.is == from)?;
+    *there = Pod { image, is: Is::Starting };
+    state.changed(Object::Pod(pod));
+    Some(())
+}
+
+pub fn faults(state: &State, actions: &mut Vec<Action>) {
+    let left = state.left;
+    let mut all = Vec::new();
+    for operator in [Operator::Manager, Operator::Provisioner] {
+        if left.crashes > 0 {
+            all.extend([Fault::Crash(operator), Fault::Depose(operator)]);
+        }
+        let kinds: &[Kind] = match operator {
+            Operator::Manager => &[Kind::Database, Kind::Requests, Kind::PetSets, Kind::Pods],
+            Operator::Provisioner => &[Kind::Database, Kind::PetSets],
+        };
+        if left.stalls > 0 && cache_of(state, operator).is_none() {
+            all.extend(kinds.iter().map(|kind| Fault::Stall(operator, *kind, false)));
+            // Of what does not lead nobody hears, unless it comes to lead.
+            let standby = kinds.iter().filter(|_| left.crashes > 0);
+            all.extend(standby.map(|kind| Fault::Stall(operator, *kind, true)));
+        }
+    }
+    if left.troubles > 0 {
+        all.extend((0..REQUESTS).map(Fault::Timeout));
+        all.extend((0..state.cluster.pods.len()).map(Fault::Die));
+    }
+    actions.extend(all.into_iter().map(Action::Fault));
+}
+
+pub fn cache_of(state: &State, operator: Operator) -> Option<&Stale> {
+    match operator {
+        Operator::Manager => state.manager.cache.as_ref(),
+        Operator::Provisioner => state.provisioner.cache.as_ref(),
+    }
+}
+
+pub fn cache(state: &mut State, operator: Operator) -> &mut Option<Stale> {
+    match operator {
+        Operator::Manager => &mut state.manager.cache,
+        Operator::Provisioner => &mut state.provisioner.cache,
+    }
+}

@@ -1,0 +1,225 @@
+//! What the API server holds, as little of it as the two operators go by, and what a write does to it.
+
+use api::ops_request::Phase;
+
+use crate::{PODS_PER_RACK, RACKS, REQUESTS};
+
+/// The version the ring has at first, and the one that all requests ask for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Version {
+    Old,
+    New,
+}
+
+/// The Cassandra.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Database {
+    pub generation: u8,
+    pub halted: bool,
+    /// The request that the annotation names.
+    pub mark: Option<usize>,
+    pub version: Version,
+    /// The user has changed something that belongs into the PetSets.
+    pub edited: bool,
+    pub deleted: bool,
+    pub told: Told,
+}
+
+/// Its status: what the provisioner tells.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Told {
+    /// The condition `Paused` and its generation.
+    pub paused: Option<(bool, u8)>,
+    pub observed: u8,
+    pub ready: bool,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct PetSet {
+    pub image: Version,
+    pub edited: bool,
+    /// The image that the controllers have seen, and give to new pods.
+    pub followed: Version,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Pod {
+    pub image: Version,
+    pub is: Is,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Is {
+    Up,
+    Leaving,
+    Starting,
+    /// It crashes, again and again.
+    Broken,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Request {
+    pub finalizer: bool,
+    pub deleted: bool,
+    pub status: Status,
+}
+
+/// What the ops-manager reads of its own status; the story for the user is left out.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Status {
+    pub phase: Phase,
+    /// Where it comes from, and whether it goes back there.
+    pub record: Option<(Version, bool)>,
+    /// The step whose timeout runs, and whether it has run out.
+    pub clock: Option<(String, bool)>,
+    /// It says that the roll-back could not finish and the Cassandra stays halted.
+    pub stuck: bool,
+}
+
+/// Everything in the API server.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Cluster {
+    pub database: Option<Database>,
+    pub petsets: Vec<PetSet>,
+    pub pods: Vec<Pod>,
+    pub requests: [Option<Request>; REQUESTS],
+}
+
+/// Names an object of the cluster.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Object {
+    Database,
+    PetSet(usize),
+    Pod(usize),
+    Request(usize),
+}
+
+/// One request to the API server that changes something.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Change {
+    Halt(usize),
+    Resume,
+    SetVersion(Version),
+    SetImage(usize, Version),
+    Evict(usize),
+    /// Sets the finalizer of a request, or takes it away.
+    Hold(usize, bool),
+    Report(usize, Status),
+    /// The provisioner's word.
+    Tell(Told),
+    Apply(usize, Version, bool),
+    /// The PetSets go, with their pods.
+    Dismantle,
+    /// The finalizer of the Cassandra goes, and with it the Cassandra.
+    LetGo,
+}
+
+impl Change {
+    /// The object whose version the write names.
+    pub fn object(&self) -> Object {
+        match self {
+            Self::Halt(_) | Self::Resume | Self::SetVersion(_) | Self::Tell(_) => Object::Database,
+            Self::Dismantle | Self::LetGo => Object::Database,
+            Self::SetImage(rack, _) | Self::Apply(rack, ..) => Object::PetSet(*rack),
+            Self::Evict(pod) => Object::Pod(*pod),
+            Self::Hold(request, _) | Self::Report(request, _) => Object::Request(*request),
+        }
+    }
+}
+
+impl Cluster {
+    /// A Ready ring at the old version, and one request.
+    pub fn new() -> Self {
+        let told = Told { paused: None, observed: 1, ready: true };
+        Self {
+            database: Some(Database {
+                generation: 1,
+                halted: false,
+                mark: None,
+                version: Version::Old,
+                edited: false,
+                deleted: false,
+                told,
+            }),
+            petsets: vec![PetSet { image: Version::Old, edited: false, followed: Version::Old }; RACKS],
+            pods: vec![Pod { image: Version::Old, is: Is::Up }; RACKS * PODS_PER_RACK],
+            requests: std::array::from_fn(|i| (i == 0).then(Request::new)),
+        }
+    }
+
+    /// Carries out a change. Answers whether anything is different now.
+    pub fn carry_out(&mut self, change: &Change) -> bool {
+        let before = self.clone();
+        match change {
+            Change::Halt(request) => self.spec(|database| {
+                database.halted = true;
+                database.mark = Some(*request);
+            }),
+            Change::Resume => self.spec(|database| {
+                database.halted = false;
+                database.mark = None;
+            }),
+            Change::SetVersion(version) => self.spec(|database| database.version = *version),
+            Change::Tell(told) => {
+                if let Some(database) = &mut self.database {
+                    database.told = told.clone();
+                }
+            }
+            Change::SetImage(rack, image) => self.petsets[*rack].image = *image,
+            Change::Apply(rack, image, edited) => {
+                self.petsets[*rack].image = *image;
+                self.petsets[*rack].edited = *edited;
+            }
+            Change::Evict(pod) if self.budget_allows(*pod) => self.pods[*pod].is = Is::Leaving,
+            Change::Evict(_) => {}
+            Change::Hold(request, held) => {
+                let request = &mut self.requests[*request];
+                if let Some(there) = request {
+                    there.finalizer = *held;
+                    if there.deleted && !held {
+                        *request = None;
+                    }
+                }
+            }
+            Change::Report(request, status) => {
+                if let Some(request) = &mut self.requests[*request] {
+                    request.status = status.clone();
+                }
+            }
+            Change::Dismantle => {
+                self.petsets.clear();
+                self.pods.clear();
+            }
+            Change::LetGo => self.database = None,
+        }
+        *self != before
+    }
+
+    /// Edits the spec of the Cassandra.
+    pub fn spec(&mut self, edit: impl FnOnce(&mut Database)) {
+        if let Some(database) = &mut self.database {
+            // A mark is no part of it.
+            let spec = |it: &Database| (it.halted, it.version, it.edited, it.deleted);
+            let before = spec(database);
+            edit(database);
+            database.generation += u8::from(spec(database) != before);
+        }
+    }
+
+    /// The PodDisruptionBudget lets one pod be away at a time.
+    fn budget_allows(&self, pod: usize) -> bool {
+        let others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod);
+        others.into_iter().all(|(_, other)| other.is == Is::Up) && self.pods[pod].is != Is::Leaving
+    }
+
+    pub fn whole(&self) -> bool {
+        self.pods.len() == RACKS * PODS_PER_RACK && self.pods.iter().all(|pod| pod.is == Is::Up)
+    }
+}
+
+impl Request {
+    pub fn new() -> Self {
+        let status = Status { phase: Phase::Pending, record: None, clock: None, stuck: false };
+        Self { finalizer: false, deleted: false, status }
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether all ends well once nothing goes wrong any more.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
+use std::sync::PoisonError;
+
+use crate::Bounds;
+use crate::cluster::Version;
+use crate::model::{Halts, going_on};
+use crate::state::State;
+
+impl Halts {
+    /// From here on nothing goes wrong, the user does nothing, and time goes by: does all end well?
+    pub fn ends_well(&self, from: &State) -> bool {
+        let mut state = State { late: vec![], left: Bounds::NOTHING, ..from.clone() };
+        let mut seen = HashSet::new();
+        loop {
+            let mut hasher = DefaultHasher::new();
+            state.hash(&mut hasher);
+            let known = self.well.lock().unwrap_or_else(PoisonError::into_inner).contains(&hasher.finish());
+            // What goes round in a circle waits for time to go by, as what does nothing.
+            let moves = !known && seen.insert(hasher.finish()) && self.round(&mut state);
+            if known || !(moves || time_passes(&mut state)) {
+                let well = known || is_good_end(&state);
+                if well {
+                    self.well.lock().unwrap_or_else(PoisonError::into_inner).extend(seen);
+                }
+                return well;
+            }
+        }
+    }
+
+    /// Everybody does something. Answers whether anything has changed.
+    fn round(&self, state: &mut State) -> bool {
+        let mut moved = false;
+        for action in going_on(state) {
+            if let Some(next) = self.after(state, &action) {
+                *state = next;
+                moved = true;
+            }
+        }
+        moved
+    }
+}
+
+/// All that runs against a clock runs out. Answers whether there was any.
+fn time_passes(state: &mut State) -> bool {
+    let requests = state.cluster.requests.iter_mut().flatten();
+    let clocks = requests.filter(|r| !r.status.phase.is_final()).filter_map(|r| r.status.clock.as_mut());
+    clocks.fold(false, |passed, (_, overdue)| !mem::replace(overdue, true) || passed)
+}
+
+/// Nothing happens any more. Is that as it should be?
+fn is_good_end(state: &State) -> bool {
+    let Some(database) = &state.cluster.database else { return state.running().next().is_none() };
+    if database.halted {
+        return match database.mark {
+            None => state.history.users_halt,
+            // Left behind by a request that says so.
+            Some(request) => {
+                state.cluster.requests[request].as_ref().is_some_and(|request| request.status.stuck)
+            }
+        };
+    }
+    let pausing = database.told.paused.is_some_and(|(paused, _)| paused);
+    let template = |version: Version| state.cluster.petsets.iter().all(|petset| petset.image == version);
+    let tidy = !pausing && database.mark.is_none();
+    tidy && state.running().next().is_none() && template(database.version)
+}

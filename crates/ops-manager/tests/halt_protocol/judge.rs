@@ -1,0 +1,117 @@
+//! What must never happen, and who remembers whether it did.
+
+use std::collections::BTreeSet;
+
+use crate::REQUESTS;
+use crate::cluster::{Change, Cluster, Database};
+use crate::state::{State, Write};
+
+/// What must hold.
+pub mod property {
+    pub const KEPT_WORD: &str = "after its answer the provisioner changes no PetSet";
+    pub const ONE_WRITER: &str = "the provisioner changes no PetSet that was changed under the halt";
+    pub const ANSWERED: &str = "nothing is updated before the answer";
+    pub const HALTED: &str = "nothing is updated without a halt";
+    pub const USERS_HALT: &str = "no operator lifts the user's halt";
+    pub const TRUE_VERSION: &str = "spec.version is what all pods run";
+    pub const ENDS: &str = "every run ends resumed or says why";
+    pub const ALL: [&str; 7] = [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ENDS];
+}
+
+/// What a judge remembers, and nobody in the system.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct History {
+    pub breaches: BTreeSet<Breach>,
+    /// It is the user who set the halt that is on.
+    pub users_halt: bool,
+    /// The user has lifted a request's halt, or deleted the Cassandra: what is on its way may meet no halt.
+    pub overruled: bool,
+    /// The halt that is on has been answered.
+    pub promised: bool,
+    /// The halt of this request was answered, now or earlier.
+    pub answered: [bool; REQUESTS],
+    /// PetSets that the ops-manager has changed under the halt that is on.
+    pub taken: BTreeSet<usize>,
+}
+
+/// What must never happen.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Breach {
+    /// The provisioner changed a PetSet after its answer and before the halt was lifted.
+    WroteUnderHalt,
+    /// The provisioner changed a PetSet that the ops-manager had changed under the halt that is on.
+    TwoWriters,
+    /// The ops-manager changed an image, a pod or the version although its halt had never been answered.
+    BeforeAnswer,
+    /// The ops-manager changed an image, a pod or the version without a halt of its request.
+    WithoutHalt,
+    /// An operator lifted the user's halt.
+    UsersHalt,
+    /// `spec.version` names what not all pods run.
+    UntrueVersion,
+}
+
+impl State {
+    pub fn judge(&mut self, write: &Write, late: bool, before: &Cluster) {
+        let history = &mut self.history;
+        let halt_of =
+            before.database.as_ref().filter(|database| database.halted).and_then(|database| database.mark);
+        let ours = match &write.change {
+            Change::SetImage(..) | Change::Evict(_) | Change::SetVersion(_) => write.of,
+            _ => None,
+        };
+        if let Some(request) = ours {
+            if !history.answered[request] {
+                history.breaches.insert(Breach::BeforeAnswer);
+            }
+            if halt_of != Some(request) && !late && !history.overruled {
+                history.breaches.insert(Breach::WithoutHalt);
+            }
+        }
+        match &write.change {
+            Change::Halt(request) if history.promised => history.answered[*request] = true,
+            // What was overtaken may come before the answer; then it is looked at again after the answer.
+            Change::SetImage(rack, _) if halt_of.is_some() && !late && !history.overruled => {
+                history.taken.insert(*rack);
+            }
+            Change::Apply(rack, ..) => {
+                if history.promised && !late {
+                    history.breaches.insert(Breach::WroteUnderHalt);
+                }
+                if history.taken.contains(rack) {
+                    history.breaches.insert(Breach::TwoWriters);
+                }
+            }
+            Change::SetVersion(version) if !late && before.pods.iter().any(|pod| pod.image != *version) => {
+                history.breaches.insert(Breach::UntrueVersion);
+            }
+            Change::Resume => {
+                let untrue =
+                    |database: &Database| before.pods.iter().any(|pod| pod.image != database.version);
+                if !late && !history.overruled && before.database.as_ref().is_some_and(untrue) {
+                    history.breaches.insert(Breach::UntrueVersion);
+                }
+                if history.users_halt {
+                    history.breaches.insert(Breach::UsersHalt);
+                }
+                self.lifted();
+            }
+            Change::Tell(told) => {
+                if let Some(database) = before.database.as_ref().filter(|database| database.halted)
+                    && told.paused == Some((true, database.generation))
+                {
+                    history.promised = true;
+                    database.mark.into_iter().for_each(|request| history.answered[request] = true);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// No halt is on any more.
+    pub fn lifted(&mut self) {
+        self.history.users_halt = false;
+        self.history.promised = false;
+        self.history.taken.clear();
+    }
+}

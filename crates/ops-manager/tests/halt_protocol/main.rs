@@ -1,0 +1,138 @@
+//! The halt protocol, checked by a machine: every order in which things can happen, within the bounds below.
+//!
+//! Both operators decide by the shipped code ([`shipped`]); what they send is carried out by an API server that knows no
+//! more than versions, a finalizer and a PodDisruptionBudget ([`cluster`], [`state`]). Each call is a step of its own
+//! ([`operators`]), and between any two of them anything may happen that [`model`] and [`chance`] list. What must hold is
+//! in [`judge`]. `cargo test -p ops-manager --test halt_protocol` explores the small bounds, with `-- --ignored --nocapture`
+//! the large ones.
+//!
+//! A cache is as new as the API server unless a fault has stopped one of its kinds; then it holds what it held until it
+//! catches up, and skips what it has missed.
+//!
+//! Left out: more than [`RACKS`] racks, pods that pull an image (each PetSet has one that never pulls), clocks that differ, two
+//! kinds that lag for one operator at the same time, and a user who sets a halt in the moment between his lifting a request's halt
+//! and the ops-manager's removing its mark: that halt counts as the request's.
+
+#![allow(missing_docs, reason = "the names say it")]
+#![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
+
+mod chance;
+mod cluster;
+mod ending;
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
+mod generations;
+mod judge;
+mod model;
+mod operators;
+mod shipped;
+mod state;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use judge::property;
+use model::Halts;
+use rstest::rstest;
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// Racks, each with its PetSet.
+pub const RACKS: usize = 1;
+/// Pods of each rack.
+pub const PODS_PER_RACK: usize = 2;
+/// Requests for the Cassandra: the first is there from the beginning, the others the user creates.
+pub const REQUESTS: usize = 2;
+
+/// How much may happen in one run beyond what operators and controllers do.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Bounds {
+    /// A leader crashes, or is deposed and its last write arrives late.
+    pub crashes: u8,
+    /// The cache of a kind stops to follow, for a leader or for the one that leads next.
+    pub stalls: u8,
+    /// A timeout runs out, or a pod dies.
+    pub troubles: u8,
+    /// The user does something.
+    pub user: u8,
+}
+
+impl Bounds {
+    pub const NOTHING: Self = Self { crashes: 0, stalls: 0, troubles: 0, user: 0 };
+}
+
+/// A part of the protocol that is taken out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Breakage {
+    /// The ops-manager does not wait for the answer.
+    NoAnswer,
+    /// The provisioner's writes to a PetSet do not name its version.
+    NoFence,
+    /// Nobody marks whose halt it is: a request takes any for its own.
+    NoMark,
+    /// The provisioner trusts its cache of Cassandras.
+    NoConfirmation,
+}
+
+#[rstest]
+#[case::a_crash(Bounds { crashes: 1, ..Bounds::NOTHING })]
+#[case::a_stall(Bounds { stalls: 1, ..Bounds::NOTHING })]
+#[case::trouble(Bounds { troubles: 1, ..Bounds::NOTHING })]
+fn the_protocol_holds(#[case] bounds: Bounds) {
+    explore(bounds);
+}
+
+#[rstest]
+#[ignore = "it takes minutes"]
+#[case::a_user(Bounds { user: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::crashes(Bounds { crashes: 2, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::troubles(Bounds { troubles: 2, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::a_crash_and_a_user(Bounds { crashes: 1, user: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::a_crash_and_a_stall(Bounds { crashes: 1, stalls: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::a_crash_and_trouble(Bounds { crashes: 1, troubles: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::a_stall_and_a_user(Bounds { stalls: 1, user: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
+#[ignore = "it takes minutes"]
+#[case::a_user_twice(Bounds { user: 2, ..Bounds::NOTHING })]
+fn the_protocol_holds_in_larger_bounds(#[case] bounds: Bounds) {
+    explore(bounds);
+}
+
+fn explore(bounds: Bounds) {
+    let started = Instant::now();
+    let model = Halts::new(bounds, None);
+    let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    eprintln!("{bounds:?}: {states} states, {depth} deep, in {:.1?}", started.elapsed());
+    for (name, path) in checker.discoveries() {
+        let counterexample = property::ALL.contains(&name);
+        assert!(!counterexample, "{name}: {:?}", path.into_actions());
+    }
+}
+
+#[rstest]
+#[case(Breakage::NoAnswer, Bounds::NOTHING, property::ANSWERED)]
+#[case(Breakage::NoAnswer, Bounds::NOTHING, property::ONE_WRITER)]
+#[ignore = "it takes a minute or more"]
+#[case(Breakage::NoFence, Bounds { crashes: 1, user: 1, ..Bounds::NOTHING }, property::ONE_WRITER)]
+#[ignore = "it takes a minute or more"]
+#[case(Breakage::NoMark, Bounds { user: 1, ..Bounds::NOTHING }, property::USERS_HALT)]
+#[ignore = "it takes a minute or more"]
+#[case(Breakage::NoConfirmation, Bounds { crashes: 1, stalls: 1, ..Bounds::NOTHING }, property::ONE_WRITER)]
+fn without_a_part_of_it_it_does_not(
+    #[case] breakage: Breakage,
+    #[case] bounds: Bounds,
+    #[case] property: &'static str,
+) {
+    let model = Halts::new(bounds, Some(breakage));
+    let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
+    let checker = model.checker().threads(2).finish_when(found).spawn_bfs().join();
+    let actions = checker.assert_any_discovery(property).into_actions();
+    eprintln!("{breakage:?}, found among {} states: {actions:?}", checker.unique_state_count());
+}

@@ -1,0 +1,155 @@
+//! The system as a model: what may happen next, and what must hold.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use api::ops_request::Phase;
+use stateright::{Model, Property};
+
+use crate::chance::{Fault, User, act, cache, cache_of, faults, renew, strike};
+use crate::cluster::{Cluster, Is, Status, Version};
+use crate::judge::{Breach, property};
+use crate::shipped::Shipped;
+use crate::state::State;
+use crate::{Bounds, Breakage, PODS_PER_RACK, REQUESTS, operators};
+
+/// Something that happens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    Manage(usize),
+    Sweep,
+    Provision,
+    /// The controllers see the template of a PetSet.
+    Follow(usize),
+    /// A pod that was told to go is gone, and a new one is made.
+    Renew(usize),
+    /// A new pod comes up, or does not.
+    Start(usize),
+    /// A cache has caught up.
+    CatchUp(Operator),
+    User(User),
+    /// What a deposed leader had sent arrives.
+    Arrive(usize),
+    Fault(Fault),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operator {
+    Manager,
+    Provisioner,
+}
+
+pub struct Halts {
+    bounds: Bounds,
+    breakage: Option<Breakage>,
+    shipped: Shipped,
+    /// States from which everything ends well, by their hashes.
+    pub well: Mutex<HashSet<u64>>,
+}
+
+impl Halts {
+    pub fn new(bounds: Bounds, breakage: Option<Breakage>) -> Self {
+        Self { bounds, breakage, shipped: Shipped::new(breakage), well: Mutex::default() }
+    }
+
+    /// The state after `action`, or `None` if it changes nothing.
+    pub fn after(&self, before: &State, action: &Action) -> Option<State> {
+        let mut state = before.clone();
+        match action {
+            Action::Manage(request) => operators::manage(&mut state, *request, &self.shipped, self.breakage),
+            Action::Sweep => operators::sweep(&mut state, &self.shipped, self.breakage),
+            Action::Provision => operators::provision(&mut state, &self.shipped, self.breakage),
+            Action::Follow(rack) => {
+                let petset = state.cluster.petsets.get_mut(*rack)?;
+                petset.followed = petset.image;
+            }
+            Action::Renew(pod) => {
+                let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
+                renew(&mut state, *pod, Is::Leaving, followed)?;
+            }
+            Action::Start(pod) => {
+                let pod = state.cluster.pods.get_mut(*pod).filter(|pod| pod.is == Is::Starting)?;
+                pod.is = if state.bad.contains(&pod.image) { Is::Broken } else { Is::Up };
+            }
+            Action::CatchUp(operator) => cache(&mut state, *operator).take().map(drop)?,
+            Action::User(user) => act(&mut state, *user)?,
+            Action::Arrive(write) => {
+                let write = state.late.remove(*write);
+                state.receive(&write, true, self.breakage);
+            }
+            Action::Fault(fault) => {
+                strike(&mut state, *fault)?;
+                if (State { left: before.left, ..state.clone() }) == *before {
+                    return None;
+                }
+            }
+        }
+        state.normalise();
+        (state != *before).then_some(state)
+    }
+}
+
+/// What happens sooner or later.
+pub fn going_on(state: &State) -> Vec<Action> {
+    let Cluster { petsets, pods, .. } = &state.cluster;
+    let pods_that_are = |is: Is| (0..pods.len()).filter(move |pod| pods[*pod].is == is);
+    let lags = |operator: &Operator| cache_of(state, *operator).is_some_and(|stale| !stale.standby);
+    let mut actions: Vec<_> =
+        [Operator::Manager, Operator::Provisioner].into_iter().filter(lags).map(Action::CatchUp).collect();
+    actions.extend((0..REQUESTS).filter(|request| *request == 0 || state.another).map(Action::Manage));
+    actions.extend([Action::Sweep, Action::Provision]);
+    let behind = |rack: &usize| petsets[*rack].followed != petsets[*rack].image;
+    actions.extend((0..petsets.len()).filter(behind).map(Action::Follow));
+    actions.extend(pods_that_are(Is::Leaving).map(Action::Renew));
+    actions.extend(pods_that_are(Is::Starting).map(Action::Start));
+    actions
+}
+
+impl Model for Halts {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        [vec![], vec![Version::New], vec![Version::Old, Version::New]]
+            .map(|bad| State::new(self.bounds, bad))
+            .into()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(going_on(state));
+        actions.extend((0..state.late.len()).map(Action::Arrive));
+        if state.left.user > 0 {
+            let users =
+                [User::Halt, User::Resume, User::Overrule, User::Edit, User::Delete, User::CreateAnother];
+            actions.extend(users.into_iter().chain((0..REQUESTS).map(User::DeleteRequest)).map(Action::User));
+        }
+        faults(state, actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        self.after(last, &action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        fn never(state: &State, breach: Breach) -> bool {
+            !state.history.breaches.contains(&breach)
+        }
+        fn first(state: &State, is: fn(&Status) -> bool) -> bool {
+            state.cluster.requests[0].as_ref().is_some_and(|request| is(&request.status))
+        }
+        vec![
+            Property::always(property::KEPT_WORD, |_, s| never(s, Breach::WroteUnderHalt)),
+            Property::always(property::ONE_WRITER, |_, s| never(s, Breach::TwoWriters)),
+            Property::always(property::ANSWERED, |_, s| never(s, Breach::BeforeAnswer)),
+            Property::always(property::HALTED, |_, s| never(s, Breach::WithoutHalt)),
+            Property::always(property::USERS_HALT, |_, s| never(s, Breach::UsersHalt)),
+            Property::always(property::TRUE_VERSION, |_, s| never(s, Breach::UntrueVersion)),
+            Property::always(property::ENDS, Self::ends_well),
+            Property::sometimes("an update succeeds", |_, s| first(s, |it| it.phase == Phase::Successful)),
+            Property::sometimes("an update fails", |_, s| {
+                first(s, |it| it.phase == Phase::Failed && !it.stuck)
+            }),
+            Property::sometimes("a roll-back cannot finish", |_, s| first(s, |it| it.stuck)),
+        ]
+    }
+}

@@ -1,0 +1,123 @@
+//! The two operators, one request to the API server at a time. What they decide is decided by the shipped code.
+
+use crate::cluster::{Change, Cluster, Database, Object, Told};
+use crate::shipped::Shipped;
+use crate::state::{Round, State, Work, Write};
+use crate::{Breakage, RACKS};
+
+/// The ops-manager takes a request one call further. What it writes itself does not outdate its own work: it goes on with
+/// the answer of the API server.
+pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Option<Breakage>) {
+    let Some(mut work) = state.manager.workers[request].take() else {
+        state.manager.workers[request] = decide(state, request, shipped);
+        return;
+    };
+    if let Some(change) = work.change.take() {
+        if !state.receive(&change, false, breakage) {
+            return;
+        }
+    } else if let Some(report) = work.report.take() {
+        state.receive(&report, false, breakage);
+    }
+    state.manager.workers[request] = Some(work).filter(|work| work.report.is_some());
+}
+
+fn decide(state: &State, request: usize, shipped: &Shipped) -> Option<Work> {
+    let view = state.view(state.manager.cache.as_ref());
+    let seen = view.cluster.requests[request].as_ref()?;
+    let verdict = shipped.next(request, &view.cluster, &state.cluster.pods);
+    let write = |change: Change| {
+        let current = view.is_current(change.object());
+        Write { change, of: Some(request), current }
+    };
+    let change = verdict.change.map(write);
+    let report = verdict.status.filter(|status| *status != seen.status);
+    let report = report.map(|status| write(Change::Report(request, status)));
+    (change.is_some() || report.is_some()).then_some(Work { change, report })
+}
+
+/// The ops-manager looks for a halt or a mark without a request, and takes it away.
+pub fn sweep(state: &mut State, shipped: &Shipped, breakage: Option<Breakage>) {
+    if let Some(write) = state.manager.sweep.take() {
+        state.receive(&write, false, breakage);
+        return;
+    }
+    let view = state.view(state.manager.cache.as_ref());
+    // Before it does, it asks the API server for the requests.
+    let requests = state.cluster.requests.clone();
+    if shipped.is_orphan(&view.cluster) && shipped.is_orphan(&Cluster { requests, ..view.cluster.clone() }) {
+        let current = view.is_current(Object::Database);
+        state.manager.sweep = Some(Write { change: Change::Resume, of: None, current });
+    }
+}
+
+/// The provisioner goes one call further.
+pub fn provision(state: &mut State, shipped: &Shipped, breakage: Option<Breakage>) {
+    let Some(mut round) = state.provisioner.round.take() else {
+        state.provisioner.round = begin(state, shipped);
+        return;
+    };
+    if let Some(write) = round.write.take() {
+        let accepted = state.receive(&write, false, breakage);
+        match write.change {
+            _ if !accepted => return,
+            Change::Tell(told) if round.rack == 0 => round.database.told = told,
+            Change::Apply(..) => {}
+            // The last write of a reconcile.
+            _ => return,
+        }
+    } else if round.rack < RACKS && shipped.may_write(&round.database) {
+        round.write = apply(state, &round);
+        round.rack += 1;
+    } else {
+        round.rack = RACKS;
+        let mut told = round.database.told.clone();
+        told.observed = round.database.generation;
+        // While halted its reports only cross the writes of the ops-manager, which its answers do as well.
+        if shipped.may_write(&round.database) {
+            told.ready = state.cluster.whole();
+        }
+        if told == round.database.told {
+            return;
+        }
+        round.write = Some(Write { change: Change::Tell(told), of: None, current: round.current });
+    }
+    state.provisioner.round = Some(round);
+}
+
+fn begin(state: &mut State, shipped: &Shipped) -> Option<Round> {
+    let view = state.view(state.provisioner.cache.as_ref());
+    let database = view.cluster.database.clone()?;
+    let current = view.is_current(Object::Database);
+    let write = |change: Change| Some(Write { change, of: None, current });
+    let round = |database: Database, write| Some(Round { database, current, rack: 0, write });
+    if database.deleted {
+        let gone = state.cluster.petsets.is_empty();
+        let mut last = round(database, write(if gone { Change::LetGo } else { Change::Dismantle }))?;
+        last.rack = RACKS;
+        return Some(last);
+    }
+    if state.provisioner.confirmed != Some(database.generation) {
+        if !shipped.is_newest(&database, state.cluster.database.as_ref()) {
+            return None;
+        }
+        state.provisioner.confirmed = Some(database.generation);
+    }
+    let paused = shipped.answer(&database).or(database.told.paused);
+    let answer =
+        (paused != database.told.paused).then(|| Change::Tell(Told { paused, ..database.told.clone() }));
+    round(database, answer.and_then(write))
+}
+
+/// The next PetSet, if it is not what the reconcile wants it to be.
+fn apply(state: &State, round: &Round) -> Option<Write> {
+    let view = state.view(state.provisioner.cache.as_ref());
+    let petset = view.cluster.petsets.get(round.rack)?;
+    let Database { version, edited, .. } = round.database;
+    let current = view.is_current(Object::PetSet(round.rack));
+    ((petset.image, petset.edited) != (version, edited)).then_some(Write {
+        change: Change::Apply(round.rack, version, edited),
+        of: None,
+        current,
+    })
+}

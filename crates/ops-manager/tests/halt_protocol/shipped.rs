@@ -1,0 +1,268 @@
+//! The decisions of the shipped code: from the few facts of the model to real objects and back.
+
+use std::collections::HashMap;
+use std::iter;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::cassandra::{Phase as CassandraPhase, condition_type::PAUSED};
+use api::condition::{self, Statement};
+use api::halt::{self, OWNER};
+use api::names::OPS_REQUEST_FINALIZER;
+use api::ops_request::{Apply, Phase, Release, StepRecord, UpdateVersionRecord};
+use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use ops_manager::update_version::{
+    Node, Observed, ROLL_BACK_UNFINISHED, Rack, Step, Trouble, next_step, status,
+};
+use ops_manager::{orphans, queue};
+
+use crate::cluster::{Change, Cluster, Database, Is, PetSet, Pod, Request, Status, Version};
+use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
+
+const FAILED: &str = "Failed";
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// What a reconcile of a request comes to.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What it changes.
+    pub change: Option<Change>,
+    /// The status that it writes then; none at the very end.
+    pub status: Option<Status>,
+}
+
+/// The shipped decisions. Each question is asked once.
+pub struct Shipped {
+    breakage: Option<Breakage>,
+    racks: Vec<&'static str>,
+    database: Cassandra,
+    requests: [CassandraOpsRequest; REQUESTS],
+    versions: [Arc<CassandraVersion>; 2],
+    answers: Mutex<HashMap<(usize, Cluster, Vec<Pod>), Verdict>>,
+}
+
+impl Shipped {
+    pub fn new(breakage: Option<Breakage>) -> Self {
+        let racks = NAMES[..crate::RACKS].to_vec();
+        let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
+        let mut requests = [1, 2].map(fixtures::request);
+        // The second may come to heal what the first has left.
+        requests[1].spec.apply = Apply::Always;
+        Self {
+            breakage,
+            database: fixtures::cassandra(&racks, replicas),
+            racks,
+            requests,
+            versions: ["4.1.10", "5.0.6"].map(|name| Arc::new(fixtures::version(name))),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// The next step of a request by what is `seen`; the nodes answer by what they are.
+    pub fn next(&self, request: usize, seen: &Cluster, nodes: &[Pod]) -> Verdict {
+        let question = (request, seen.clone(), nodes.to_vec());
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.entry(question).or_insert_with(|| self.decide(request, seen, nodes)).clone()
+    }
+
+    fn decide(&self, number: usize, seen: &Cluster, nodes: &[Pod]) -> Verdict {
+        let all = self.requests(seen);
+        let request = Arc::clone(&all[usize::from(number > 0 && seen.requests[0].is_some())]);
+        let neighbours = || all.iter().map(|request| &**request);
+        let mut observed = Observed {
+            now: now(),
+            since: Timestamp::UNIX_EPOCH,
+            turn: queue::turn(&request, neighbours()),
+            unfinished: queue::unfinished(&request, neighbours()),
+            cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, number))),
+            current: seen.database.as_ref().map(|database| self.version(database.version)),
+            target: Some(self.version(Version::New)),
+            racks: self.racks(&seen.petsets, &seen.pods),
+            pullers: vec![],
+            ring: None,
+            request,
+        };
+        let mut step = next_step(&observed);
+        if step == Step::Probe {
+            observed.ring = Some(fixtures::ring(&self.racks(&seen.petsets, nodes)));
+            step = next_step(&observed);
+        }
+        let told = !matches!(step, Step::Done | Step::Release);
+        Verdict {
+            change: self.change(number, &observed, &step),
+            status: told.then(|| self.status(&observed, &step)),
+        }
+    }
+
+    fn change(&self, request: usize, seen: &Observed, step: &Step) -> Option<Change> {
+        let version =
+            |image: &str| if image == self.versions[0].spec.db.image { Version::Old } else { Version::New };
+        match step {
+            Step::Begin { .. } => seen.request.finalizers().is_empty().then_some(Change::Hold(request, true)),
+            Step::Release => Some(Change::Hold(request, false)),
+            Step::Halt => Some(Change::Halt(request)),
+            Step::Resume => Some(Change::Resume),
+            Step::SetVersion { name } => Some(Change::SetVersion(version(&fixtures::image(name)))),
+            Step::SetImage { petset, image } => {
+                let rack = seen.racks.iter().position(|rack| rack.petset == *petset)?;
+                Some(Change::SetImage(rack, version(image)))
+            }
+            Step::Evict { pod } => {
+                let mut pods = seen.racks.iter().flat_map(|rack| &rack.pods);
+                Some(Change::Evict(pods.position(|other| other.name == pod.name)?))
+            }
+            Step::Done | Step::Wait(_) | Step::Probe | Step::RollBack { .. } | Step::Finish(_) => None,
+            Step::Pull { .. } | Step::RemovePullers { .. } => unreachable!("these racks never pull"),
+        }
+    }
+
+    fn status(&self, seen: &Observed, step: &Step) -> Status {
+        let status = status(seen, step, None);
+        let stuck =
+            condition::get(&status.conditions, FAILED).is_some_and(|c| c.reason == ROLL_BACK_UNFINISHED);
+        let source = |record: &UpdateVersionRecord| {
+            if record.source.name == self.versions[0].name_any() { Version::Old } else { Version::New }
+        };
+        Status {
+            phase: status.phase.unwrap_or(Phase::Pending),
+            record: status.update_version.map(|record| (source(&record), record.roll_back.is_some())),
+            clock: status.step.map(|step| (step.name, step.started != Time(now()))),
+            stuck,
+        }
+    }
+
+    /// Whether the halt that is seen belongs to a request that is not.
+    pub fn is_orphan(&self, seen: &Cluster) -> bool {
+        let Some(database) = &seen.database else { return false };
+        let requests = self.requests(seen);
+        orphans::orphaned(&self.cassandra(database, REQUESTS), requests.iter().map(|request| &**request))
+            .is_some()
+    }
+
+    /// What the provisioner answers to a halt.
+    pub fn answer(&self, database: &Database) -> Option<(bool, u8)> {
+        let mut cassandra = self.cassandra(database, REQUESTS);
+        let answer = halt::answer(&cassandra)?;
+        let status = cassandra.status.get_or_insert_default();
+        condition::set(&mut status.conditions, answer, &Time(now()));
+        let paused = condition::get(&status.conditions, PAUSED)?;
+        Some((paused.status == "True", u8::try_from(paused.observed_generation?).ok()?))
+    }
+
+    pub fn may_write(&self, database: &Database) -> bool {
+        halt::provisioner_may_write(&self.cassandra(database, REQUESTS))
+    }
+
+    pub fn is_newest(&self, cached: &Database, newest: Option<&Database>) -> bool {
+        let real = |database: &Database| self.cassandra(database, REQUESTS);
+        halt::is_newest(&real(cached), newest.map(real).as_ref())
+            || self.breakage == Some(Breakage::NoConfirmation)
+    }
+
+    fn version(&self, version: Version) -> Arc<CassandraVersion> {
+        Arc::clone(&self.versions[usize::from(version == Version::New)])
+    }
+
+    /// As `reader` sees it, a request or (any other number) the provisioner.
+    fn cassandra(&self, database: &Database, reader: usize) -> Cassandra {
+        let mut cassandra = self.database.clone();
+        cassandra.metadata.generation = Some(database.generation.into());
+        cassandra.metadata.deletion_timestamp = database.deleted.then(|| Time(now()));
+        self.version(database.version).name_any().clone_into(&mut cassandra.spec.version);
+        cassandra.spec.halted = database.halted;
+        let mut mark = database.mark;
+        let told = &database.told;
+        let mut paused = told.paused;
+        if reader < REQUESTS && database.halted {
+            match self.breakage {
+                Some(Breakage::NoAnswer) => paused = Some((true, database.generation)),
+                Some(Breakage::NoMark) => mark = Some(reader),
+                _ => {}
+            }
+        }
+        if let Some(mark) = mark {
+            let uid = self.requests[mark].uid().unwrap_or_default();
+            cassandra.annotations_mut().insert(OWNER.to_owned(), uid);
+        }
+        let status = cassandra.status.get_or_insert_default();
+        status.phase = Some(if told.ready { CassandraPhase::Ready } else { CassandraPhase::Critical });
+        status.observed_generation = Some(told.observed.into());
+        if let Some((paused, generation)) = paused {
+            let paused = statement(PAUSED, paused, "", Some(generation.into()));
+            condition::set(&mut status.conditions, paused, &Time(now()));
+        }
+        cassandra
+    }
+
+    fn requests(&self, seen: &Cluster) -> Vec<Arc<CassandraOpsRequest>> {
+        let all = iter::zip(&self.requests, &seen.requests);
+        all.filter_map(|(blank, request)| Some(Arc::new(self.request(blank, request.as_ref()?)))).collect()
+    }
+
+    fn request(&self, blank: &CassandraOpsRequest, request: &Request) -> CassandraOpsRequest {
+        let mut real = blank.clone();
+        if request.finalizer {
+            real.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned());
+        }
+        real.metadata.deletion_timestamp = request.deleted.then(|| Time(now()));
+        let Status { phase, record, clock, .. } = &request.status;
+        let status = real.status.get_or_insert_default();
+        status.phase = Some(*phase);
+        status.update_version = record.map(|(source, back)| UpdateVersionRecord {
+            source: release(&self.version(source)),
+            target: release(&self.version(Version::New)),
+            roll_back: back.then(|| "it went wrong".to_owned()),
+        });
+        status.step = clock.as_ref().map(|(name, overdue)| {
+            let started = if *overdue { now() - SignedDuration::from_hours(1) } else { now() };
+            StepRecord { name: name.clone(), started: Time(started) }
+        });
+        if request.status.stuck {
+            condition::set(
+                &mut status.conditions,
+                statement(FAILED, true, ROLL_BACK_UNFINISHED, None),
+                &Time(now()),
+            );
+        }
+        real
+    }
+
+    fn racks(&self, petsets: &[PetSet], pods: &[Pod]) -> Vec<Rack> {
+        let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
+        let image = |version: Version| self.version(version).spec.db.image.clone();
+        let mut pods = pods.iter();
+        let mut racks: Vec<Rack> = self.racks.iter().map(|name| fixtures::rack(name, replicas)).collect();
+        for (number, rack) in racks.iter_mut().enumerate() {
+            let petset = petsets.get(number);
+            rack.never_pulls = true;
+            rack.image = petset.map(|petset| image(petset.image));
+            rack.caught_up = petset.is_some_and(|petset| petset.followed == petset.image);
+            rack.pods = iter::zip(&rack.pods, pods.by_ref())
+                .map(|(blank, pod)| node(blank, *pod, image(pod.image)))
+                .collect();
+        }
+        racks
+    }
+}
+
+fn node(blank: &Node, pod: Pod, image: String) -> Node {
+    let trouble = (pod.is == Is::Broken).then(|| Trouble { what: "it crashes".to_owned(), log_of: None });
+    Node { image, ready: pod.is == Is::Up, terminating: pod.is == Is::Leaving, trouble, ..blank.clone() }
+}
+
+fn statement(type_: &str, status: bool, reason: &str, generation: Option<i64>) -> Statement {
+    let [type_, reason] = [type_, reason].map(str::to_owned);
+    Statement { type_, status, reason, message: String::new(), generation }
+}
+
+fn release(version: &CassandraVersion) -> Release {
+    let spec = &version.spec;
+    Release { name: version.name_any(), version: spec.version.clone(), image: spec.db.image.clone() }
+}
+
+/// Time stands still but for the clocks of steps, which run out at any moment.
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24)
+}

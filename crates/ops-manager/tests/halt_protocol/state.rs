@@ -1,0 +1,219 @@
+//! The whole system at one moment: the API server, the two operators, and what has gone wrong so far.
+
+use std::collections::BTreeSet;
+
+use crate::cluster::{Change, Cluster, Database, Object, Version};
+use crate::judge::History;
+use crate::{Bounds, Breakage, REQUESTS};
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct State {
+    pub cluster: Cluster,
+    pub manager: Manager,
+    pub provisioner: Provisioner,
+    /// What deposed leaders had decided and sent, and what has not arrived yet.
+    pub late: Vec<Write>,
+    /// What may still happen.
+    pub left: Bounds,
+    /// A new pod with such an image crashes.
+    pub bad: Vec<Version>,
+    /// Both requests have been created.
+    pub another: bool,
+    pub history: History,
+}
+
+/// A write that is on its way.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Write {
+    pub change: Change,
+    /// The request on whose behalf it is.
+    pub of: Option<usize>,
+    /// The object is as it was when the write was decided.
+    pub current: bool,
+}
+
+/// The leading ops-manager: a worker for each request, and one that looks for halts without a request.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Manager {
+    pub cache: Option<Stale>,
+    pub workers: [Option<Work>; REQUESTS],
+    pub sweep: Option<Write>,
+}
+
+/// A reconcile of a request: its change comes first, then its status.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Work {
+    pub change: Option<Write>,
+    pub report: Option<Write>,
+}
+
+/// The leading provisioner.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Provisioner {
+    pub cache: Option<Stale>,
+    pub confirmed: Option<u8>,
+    pub round: Option<Round>,
+}
+
+/// A reconcile of the Cassandra.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Round {
+    /// The Cassandra as this reconcile knows it.
+    pub database: Database,
+    pub current: bool,
+    /// The PetSet to look at next.
+    pub rack: usize,
+    pub write: Option<Write>,
+}
+
+/// A watch that has stopped to tell: what it told last, of one kind.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Stale {
+    /// It is the watch of the replica that does not lead yet.
+    pub standby: bool,
+    pub kind: Kind,
+    pub told: Cluster,
+    /// What has changed since.
+    pub outdated: BTreeSet<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    Database,
+    Requests,
+    PetSets,
+    Pods,
+}
+
+impl Object {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Database => Kind::Database,
+            Self::Request(_) => Kind::Requests,
+            Self::PetSet(_) => Kind::PetSets,
+            Self::Pod(_) => Kind::Pods,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Database => 0,
+            Self::Request(n) | Self::PetSet(n) | Self::Pod(n) => u8::try_from(n).expect("it is small"),
+        }
+    }
+}
+
+impl Stale {
+    /// What the watch of that kind holds; all else is left as it is in a cluster without anything.
+    pub fn new(cluster: &Cluster, kind: Kind, standby: bool) -> Self {
+        let mut told =
+            Cluster { database: None, petsets: vec![], pods: vec![], requests: Default::default() };
+        overlay(&mut told, cluster, kind);
+        Self { standby, kind, told, outdated: BTreeSet::new() }
+    }
+}
+
+fn overlay(cluster: &mut Cluster, with: &Cluster, kind: Kind) {
+    match kind {
+        Kind::Database => cluster.database.clone_from(&with.database),
+        Kind::Requests => cluster.requests.clone_from(&with.requests),
+        Kind::PetSets => cluster.petsets.clone_from(&with.petsets),
+        Kind::Pods => cluster.pods.clone_from(&with.pods),
+    }
+}
+
+/// What an operator sees.
+pub struct View<'a> {
+    pub cluster: Cluster,
+    stale: Option<&'a Stale>,
+}
+
+impl View<'_> {
+    pub fn is_current(&self, object: Object) -> bool {
+        self.stale
+            .is_none_or(|stale| stale.kind != object.kind() || !stale.outdated.contains(&object.number()))
+    }
+}
+
+impl State {
+    pub fn new(bounds: Bounds, bad: Vec<Version>) -> Self {
+        Self {
+            cluster: Cluster::new(),
+            manager: Manager::default(),
+            provisioner: Provisioner { confirmed: Some(1), ..Provisioner::default() },
+            late: vec![],
+            left: bounds,
+            bad,
+            another: false,
+            history: History::default(),
+        }
+    }
+
+    /// What an operator with this cache sees.
+    pub fn view<'a>(&self, cache: Option<&'a Stale>) -> View<'a> {
+        let stale = cache.filter(|stale| !stale.standby);
+        let mut cluster = self.cluster.clone();
+        if let Some(stale) = stale {
+            overlay(&mut cluster, &stale.told, stale.kind);
+        }
+        View { cluster, stale }
+    }
+
+    /// The API server receives a write. Answers whether it was accepted.
+    pub fn receive(&mut self, write: &Write, late: bool, breakage: Option<Breakage>) -> bool {
+        let object = write.change.object();
+        let fenced = !(breakage == Some(Breakage::NoFence) && matches!(write.change, Change::Apply(..)));
+        let there = match object {
+            Object::Database => self.cluster.database.is_some(),
+            Object::PetSet(rack) => rack < self.cluster.petsets.len(),
+            Object::Pod(pod) => pod < self.cluster.pods.len(),
+            Object::Request(request) => self.cluster.requests[request].is_some(),
+        };
+        if !there || (fenced && !write.current) {
+            // A pod of another uid is no conflict: the one that was meant is gone.
+            return matches!(write.change, Change::Evict(_));
+        }
+        let before = self.cluster.clone();
+        if self.cluster.carry_out(&write.change) {
+            self.judge(write, late, &before);
+            // An eviction makes no other pod yet, and writes name no version of a pod.
+            if !matches!(write.change, Change::Evict(_)) {
+                self.changed(object);
+            }
+            if write.change == Change::Dismantle {
+                (0..before.petsets.len()).for_each(|rack| self.changed(Object::PetSet(rack)));
+                (0..before.pods.len()).for_each(|pod| self.changed(Object::Pod(pod)));
+            }
+        }
+        true
+    }
+
+    /// Whatever was decided on this object as it was before is outdated.
+    pub fn changed(&mut self, object: Object) {
+        let works = self.manager.workers.iter_mut().flatten();
+        let writes = works
+            .flat_map(|work| [&mut work.change, &mut work.report])
+            .chain([&mut self.manager.sweep])
+            .flatten()
+            .chain(self.provisioner.round.iter_mut().filter_map(|round| round.write.as_mut()))
+            .chain(&mut self.late);
+        for write in writes.filter(|write| write.change.object() == object) {
+            write.current = false;
+        }
+        if let (Object::Database, Some(round)) = (object, &mut self.provisioner.round) {
+            round.current = false;
+        }
+        for stale in [&mut self.manager.cache, &mut self.provisioner.cache].into_iter().flatten() {
+            if stale.kind == object.kind() {
+                stale.outdated.insert(object.number());
+            }
+        }
+    }
+
+    /// Requests that have not ended.
+    pub fn running(&self) -> impl Iterator<Item = usize> {
+        let running =
+            |i: &usize| self.cluster.requests[*i].as_ref().is_some_and(|r| !r.status.phase.is_final());
+        (0..REQUESTS).filter(running)
+    }
+}
