@@ -1,9 +1,13 @@
 //! What every reconcile of this operator works with.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
-use operator::{Cache, Operator};
+use kube::ResourceExt;
+use operator::{Cache, Operator, WriteError};
 
 /// What every reconcile of this operator works with.
 #[derive(Clone)]
@@ -22,4 +26,23 @@ pub struct Context {
     pub petsets: Cache<PetSet>,
     /// The pods of the Cassandras.
     pub pods: Cache<Pod>,
+    /// UIDs of the requests that were confirmed.
+    pub confirmed: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Context {
+    /// Makes sure, once for each request, that the cache is not behind; a conflict if it is.
+    ///
+    /// A replica that comes to lead may have been told of the request long ago: what it would do next, the leader before it may have
+    /// done, and taken back. From then on only this process writes what the next step depends on.
+    pub async fn confirm(&self, request: &CassandraOpsRequest) -> Result<(), WriteError> {
+        let uid = request.uid().unwrap_or_default();
+        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !confirmed().contains(&uid) {
+            // It changes nothing, and is refused if the request has changed.
+            self.operator.writer.patch(request, vec![]).await?;
+            confirmed().insert(uid);
+        }
+        Ok(())
+    }
 }

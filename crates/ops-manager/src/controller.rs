@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use api::halt::OWNER;
 use api::labels::{self, ALL_SELECTOR};
 use api::ops_request::OpsType;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
@@ -52,13 +53,14 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
     operator.register_gauges(move || metrics::gauges(&told.all()));
     let of_database = {
         let cache: Cache<CassandraOpsRequest> = request_cache.clone();
-        move |namespace: &str, name: &str| -> Vec<ObjectRef<CassandraOpsRequest>> {
-            let running = |r: &CassandraOpsRequest| {
+        move |namespace: &str, name: &str, mark: Option<&String>| -> Vec<ObjectRef<CassandraOpsRequest>> {
+            let concerned = |r: &CassandraOpsRequest| {
                 r.namespace().as_deref() == Some(namespace)
                     && r.spec.database_ref.name == name
-                    && !r.phase().is_final()
+                    // One that is over too while its halt is on: it may have ended before this cache told of the halt.
+                    && (!r.phase().is_final() || (mark.is_some() && r.uid().as_ref() == mark))
             };
-            cache.all().iter().filter(|r| running(r)).map(|r| ObjectRef::from_obj(&**r)).collect()
+            cache.all().iter().filter(|r| concerned(r)).map(|r| ObjectRef::from_obj(&**r)).collect()
         }
     };
     let (of_cassandra, of_pod, of_petset) = (of_database.clone(), of_database.clone(), of_database);
@@ -66,7 +68,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         cassandras: Cache::builder(operator, operator.api(namespace))
             .notify_if(&halts, spec_changed, itself)
             .notify(&requests, move |c: &Cassandra| {
-                of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any())
+                of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any(), c.annotations().get(OWNER))
             })
             .start(),
         versions: Cache::builder(operator, operator.api::<CassandraVersion>(None)).needed(CATALOG).start(),
@@ -82,6 +84,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         requests: request_cache.clone(),
         sessions: Sessions::new(),
         operator: operator.clone(),
+        confirmed: Arc::default(),
     });
     tokio::try_join!(
         controller::run(operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),
@@ -106,8 +109,8 @@ fn database(request: &CassandraOpsRequest) -> ObjectRef<Cassandra> {
 
 fn labelled<K: ResourceExt>(
     object: &K,
-    of_database: &impl Fn(&str, &str) -> Vec<ObjectRef<CassandraOpsRequest>>,
+    of_database: &impl Fn(&str, &str, Option<&String>) -> Vec<ObjectRef<CassandraOpsRequest>>,
 ) -> Vec<ObjectRef<CassandraOpsRequest>> {
     let name = labels::cassandra_of(object.labels()).unwrap_or_default();
-    of_database(&object.namespace().unwrap_or_default(), name)
+    of_database(&object.namespace().unwrap_or_default(), name, None)
 }

@@ -44,6 +44,9 @@ pub async fn advance(
     request: Arc<CassandraOpsRequest>,
     context: &Context,
 ) -> Result<Option<Duration>, WriteError> {
+    if request.status.as_ref().is_some_and(|status| status.update_version.is_some()) {
+        context.confirm(&request).await?;
+    }
     let mut seen = picture(request, context);
     let mut step = next_step(&seen);
     if step == Step::Probe

@@ -60,6 +60,7 @@ async fn look(api: &FakeApi) -> bool {
         versions: api.cache(),
         petsets: api.cache(),
         pods: api.cache(),
+        confirmed: Arc::default(),
     };
     advance(Arc::new(request(api)), &context).await.is_ok()
 }

@@ -1,6 +1,6 @@
 //! The two operators, one request to the API server at a time. What they decide is decided by the shipped code.
 
-use crate::cluster::{Change, Cluster, Database, Object, Told};
+use crate::cluster::{Change, Cluster, Database, Object, Request, Told};
 use crate::shipped::Shipped;
 use crate::state::{Round, State, Work, Write};
 use crate::{Breakage, RACKS};
@@ -9,7 +9,9 @@ use crate::{Breakage, RACKS};
 /// the answer of the API server.
 pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Option<Breakage>) {
     let Some(mut work) = state.manager.workers[request].take() else {
-        state.manager.workers[request] = decide(state, request, shipped);
+        if confirm(state, request) {
+            state.manager.workers[request] = decide(state, request, shipped);
+        }
         return;
     };
     if let Some(change) = work.change.take() {
@@ -20,6 +22,17 @@ pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Op
         state.receive(&report, false, breakage);
     }
     state.manager.workers[request] = Some(work).filter(|work| work.report.is_some());
+}
+
+/// One that has begun is written to first, to no effect, which the API server refuses if the cache is behind.
+fn confirm(state: &mut State, request: usize) -> bool {
+    let view = state.view(state.manager.cache.as_ref());
+    let begun = |request: &Request| request.status.record.is_some();
+    if !state.manager.confirmed[request] && view.cluster.requests[request].as_ref().is_some_and(begun) {
+        state.manager.confirmed[request] = view.is_current(Object::Request(request));
+        return state.manager.confirmed[request];
+    }
+    true
 }
 
 fn decide(state: &State, request: usize, shipped: &Shipped) -> Option<Work> {

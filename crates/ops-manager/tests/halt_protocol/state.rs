@@ -38,6 +38,8 @@ pub struct Manager {
     pub cache: Option<Stale>,
     pub workers: [Option<Work>; REQUESTS],
     pub sweep: Option<Write>,
+    /// Requests that the API server had as the cache told of them, once since this process began.
+    pub confirmed: [bool; REQUESTS],
 }
 
 /// A reconcile of a request: its change comes first, then its status.
