@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e chaos cuts up down clean images crds audit
+.PHONY: help demo test check unit e2e docs-test chaos cuts up down clean images crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -11,7 +11,7 @@ deny := $(cache)/tools/bin/cargo-deny
 machete := $(cache)/tools/bin/cargo-machete
 
 help: ## This list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 	@echo
 	@echo "With KUBE_CONTEXT=<context>, demo and e2e use that cluster; see README.md."
 
@@ -42,6 +42,9 @@ e2e: ## Tests on a real cluster with real Cassandra
 	  cargo test --workspace --features e2e/cluster --locked \
 	    --test chart --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture; \
 	  [ -n "$${KUBE_CONTEXT:-}" ] || cargo test --workspace --features e2e/cluster --locked --test rights'
+
+docs-test: ## Every command of the documentation, on the cluster; DOC=<part of a file's name> selects
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test docs -- --test-threads=1 --nocapture
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)

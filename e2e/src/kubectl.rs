@@ -74,14 +74,19 @@ pub fn phase(namespace: &str, object: &str, phases: &[&str], seconds: u64) -> Re
     })
 }
 
-/// A namespace with nothing in it. What an earlier run left there goes first, and the Cassandras before their namespace:
-/// Kubernetes itself would wait for half the grace period of their pods before it looks at anything else in there.
+/// A namespace with nothing in it.
 pub fn fresh_namespace(name: &str) -> Result<()> {
+    remove_namespace(name)?;
+    kubectl(&["create", "namespace", name]).map(drop)
+}
+
+/// Removes what an earlier run left, the Cassandras before their namespace: Kubernetes itself would wait for half the grace
+/// period of their pods before it looks at anything else in there.
+pub fn remove_namespace(name: &str) -> Result<()> {
     if kubectl(&["get", "namespace", name]).is_ok() {
         kubectl(&["delete", "casops,cas", "-n", name, "--all", "--wait=true", "--timeout=120s"]).ok();
     }
-    kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=300s"])?;
-    kubectl(&["create", "namespace", name]).map(drop)
+    kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=300s"]).map(drop)
 }
 
 /// What a person would look at first.
