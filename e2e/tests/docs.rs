@@ -39,7 +39,7 @@ fn a_block_is_run_or_known() -> Result<()> {
     for file in files()? {
         for Block { language, line, text } in blocks(&read(&file)?) {
             let first = text.lines().next().unwrap_or_default();
-            let is_this = |(of, start, _): &(&str, &str, &str)| *of == file && first.starts_with(start);
+            let is_this = |(of, start, _): &(&str, &str, &str)| *of == file && first.starts_with(*start);
             match language.as_str() {
                 "sh" | "mermaid" => {}
                 "text" if known.iter().any(is_this) => known.retain(|entry| !is_this(entry)),
