@@ -151,7 +151,12 @@ fn client(mut upstream: Config) -> Result<Client> {
     Client::try_from(upstream).context("the proxy cannot connect to the API server")
 }
 
+/// The server gives up what it is at when the operator is gone; a cut must not get lost with that.
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    tokio::spawn(pass(shared, request)).await.unwrap_or_else(|_| refusal(500))
+}
+
+async fn pass(shared: Arc<Shared>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return refusal(400) };
     let write = Write::of(&parts, &body).map(|write| shared.number(write));
