@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e docs-test chaos cuts up down clean images crds audit
+.PHONY: help demo test check unit e2e docs-test install-test model chaos cuts up down clean images crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -45,6 +45,12 @@ e2e: ## Tests on a real cluster with real Cassandra
 
 docs-test: ## Every command of the documentation, on the cluster; DOC=<part of a file's name> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test docs -- --test-threads=1 --nocapture
+
+install-test: ## The chart beside a running Cassandra: upgraded, limited to a namespace, uninstalled, installed again
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test install -- --nocapture
+
+model: ## The halt protocol in every order of events, in larger bounds than the tests have
+	cargo test --package ops-manager --locked --test halt_protocol -- --include-ignored --nocapture --test-threads=1
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)

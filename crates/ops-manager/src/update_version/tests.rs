@@ -52,6 +52,11 @@ fn cluster() -> FakeApi {
 
 /// One look of an operator that has just started.
 async fn look(api: &FakeApi) -> bool {
+    look_at(api, request(api)).await.is_ok()
+}
+
+/// The same, if the request is what its cache tells of it.
+async fn look_at(api: &FakeApi, request: CassandraOpsRequest) -> Result<Option<Duration>, WriteError> {
     let context = Context {
         operator: api.operator("ops-manager"),
         sessions: Sessions::new(),
@@ -62,7 +67,7 @@ async fn look(api: &FakeApi) -> bool {
         pods: api.cache(),
         confirmed: Arc::default(),
     };
-    advance(Arc::new(request(api)), &context).await.is_ok()
+    advance(Arc::new(request), &context).await
 }
 
 fn request(api: &FakeApi) -> CassandraOpsRequest {
@@ -112,6 +117,24 @@ async fn the_pod_that_pulls_is_there_before_the_halt_and_gone_with_it() {
     assert_eq!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
     assert!(look(&api).await);
     assert_ne!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
+}
+
+#[tokio::test]
+async fn a_new_leader_does_not_go_on_from_what_an_old_cache_tells() {
+    let api = cluster();
+    api.fail_nth(1, 403);
+    while request(&api).phase() != Phase::Progressing {
+        assert!(look(&api).await);
+    }
+    let old = request(&api);
+    api.change("ns", "update", |request: &mut CassandraOpsRequest| {
+        let record = request.status.as_mut().and_then(|status| status.update_version.as_mut());
+        record.unwrap().roll_back = Some("it crashes".to_owned());
+    });
+    let error = look_at(&api, old).await.unwrap_err();
+    assert!(matches!(error, WriteError::Conflict { .. }), "{error}");
+    assert_eq!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None, "nothing was done");
+    assert!(look(&api).await);
 }
 
 /// The operator ends after any of its writes, and another one goes on.

@@ -55,6 +55,19 @@ fn an_image_that_somebody_puts_into_a_petset_is_put_right_on_the_way_back() {
 }
 
 #[test]
+fn a_version_that_a_deposed_leader_sets_late_does_not_stay_after_a_roll_back() {
+    let mut world = World::new(1);
+    world.until(|world| world.evicted.len() == 3);
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    world.until(|world| world.evicted.len() == 4);
+    world.edit(|cassandra| "5.0.6".clone_into(&mut cassandra.spec.version));
+    world.run();
+    assert_eq!((world.images(), world.halt()), (BTreeSet::from(["cassandra:4.1.10"]), Halt::None));
+    assert_eq!(world.cassandra.as_ref().map(|c| c.spec.version.as_str()), Some("4.1.10"));
+    assert!(world.request.finalizers().is_empty());
+}
+
+#[test]
 fn a_petset_that_somebody_deletes_ends_in_words() {
     let mut world = World::new(1);
     world.until(|world| world.evicted.len() == 1);

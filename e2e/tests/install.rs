@@ -1,0 +1,137 @@
+//! The operators come, change and go beside a Cassandra that runs: whatever Helm does, its pod stays.
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use e2e::audit::{self, Mark};
+use e2e::kubectl::{apply, fresh_namespace, get, kubectl, patch, phase, remove_namespace, text, wait_for};
+use e2e::manifests;
+use e2e::operators::RELEASE;
+use serde_json::{Value, json};
+
+const CHART: &str = "../charts/cassandra-operators";
+const NAMESPACE: &str = "e2e-install";
+const ELSEWHERE: &str = "e2e-elsewhere";
+const CASSANDRA: &str = "cas/db";
+const OPERATORS: [&str; 2] = ["provisioner", "ops-manager"];
+
+#[test]
+fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
+    fresh_namespace(NAMESPACE)?;
+    fresh_namespace(ELSEWHERE)?;
+    apply(&manifests::standalone(NAMESPACE, "db", "4.1.10").to_string())?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
+    let (pod, values) = (pod()?, helm(&["get", "values", RELEASE, "-o", "yaml"])?);
+
+    upgrade("logFormat=json,operators.replicas=2")?;
+    ensure!(pod == self::pod()?, "an upgrade of the chart has touched the pod");
+    OPERATORS.iter().try_for_each(|operator| another_leads(operator))?;
+
+    upgrade(&format!("watchNamespaces={{{NAMESPACE}}},operators.replicas=1"))?;
+    ensure!(pod == self::pod()?, "the change to one namespace has touched the pod");
+    only_one_namespace_is_looked_after()?;
+
+    helm(&["uninstall", RELEASE, "--wait"])?;
+    ensure!(pod == self::pod()?, "the end of the operators has touched the pod");
+    install(&values)?;
+    observed()?;
+    ensure!(pod == self::pod()?, "new operators have touched the pod");
+    remove_namespace(ELSEWHERE)?;
+    remove_namespace(NAMESPACE)
+}
+
+/// The leader is lost without a last word, and the other replica goes on.
+fn another_leads(operator: &str) -> Result<()> {
+    let holder =
+        || Ok::<_, anyhow::Error>(text(&get(RELEASE, &format!("lease/{operator}"))?, "/spec/holderIdentity"));
+    let before = holder()?;
+    let leader = before.rsplit_once('_').context("the lease names no pod")?.0;
+    let lost = Instant::now();
+    kubectl(&["delete", "pod", "-n", RELEASE, leader, "--grace-period=0", "--force"])?;
+    wait_for(&format!("another {operator} to lead"), RELEASE, 60, || {
+        let now = holder()?;
+        Ok((!now.is_empty() && now != before).then_some(()))
+    })?;
+    eprintln!(
+        "{operator}: another replica leads {:.1} s after the leader was killed",
+        lost.elapsed().as_secs_f64()
+    );
+    observed()
+}
+
+/// The operators work there, ask for nothing elsewhere, and have all the rights that they need.
+fn only_one_namespace_is_looked_after() -> Result<()> {
+    let mark = audit::mark()?;
+    apply(&manifests::standalone(ELSEWHERE, "db", "4.1.10").to_string())?;
+    observed()?;
+    let left_alone = get(ELSEWHERE, CASSANDRA)?;
+    ensure!(left_alone["status"].is_null(), "the Cassandra elsewhere has a status");
+    ensure!(left_alone["metadata"]["finalizers"].is_null(), "the Cassandra elsewhere has a finalizer");
+    strays(&mark)
+}
+
+fn strays(mark: &Mark) -> Result<()> {
+    let requests = audit::since(mark)?;
+    ensure!(
+        requests.iter().any(|request| request.namespace == NAMESPACE),
+        "the audit log shows no work at all"
+    );
+    let refused: Vec<_> = requests.iter().filter(|request| !request.allowed).collect();
+    ensure!(refused.is_empty(), "the operators were refused {refused:#?}");
+    let own = [NAMESPACE, RELEASE];
+    // What has no namespace: the catalog and placement policies, and the namespaces that are looked for.
+    let wide = ["cassandraversions", "placementpolicies", "namespaces"];
+    let strays: Vec<_> = requests
+        .iter()
+        .filter(|request| {
+            !own.contains(&request.namespace.as_str()) && !wide.contains(&request.resource.as_str())
+        })
+        .filter(|request| !request.resource.is_empty())
+        .collect();
+    ensure!(strays.is_empty(), "the operators asked outside of their namespace: {strays:#?}");
+    Ok(())
+}
+
+/// Edits the Cassandra, and waits until the provisioner has seen it and says that it is Ready.
+fn observed() -> Result<()> {
+    let timeout =
+        text(&get(NAMESPACE, CASSANDRA)?, "/spec/healthChecker/timeoutSeconds").parse().unwrap_or(10);
+    patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "healthChecker": { "timeoutSeconds": timeout + 1 } } }))?;
+    wait_for("the provisioner to see an edit", NAMESPACE, 90, || {
+        let cassandra = get(NAMESPACE, CASSANDRA)?;
+        let seen = cassandra["status"]["observedGeneration"] == cassandra["metadata"]["generation"];
+        Ok((seen && cassandra["status"]["phase"] == "Ready").then_some(()))
+    })
+}
+
+/// Its identity, and how often it was restarted.
+fn pod() -> Result<(String, Value)> {
+    let pod = get(NAMESPACE, "pod/db-0")?;
+    let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+    ensure!(ready, "the pod is not ready");
+    Ok((text(&pod, "/metadata/uid"), pod["status"]["containerStatuses"][0]["restartCount"].clone()))
+}
+
+fn upgrade(values: &str) -> Result<()> {
+    helm(&["upgrade", RELEASE, CHART, "--reuse-values", "--wait", "--timeout", "3m", "--set", values])
+        .map(drop)
+}
+
+fn install(values: &str) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("cassandra-operators-values-{}.yaml", std::process::id()));
+    fs::write(&file, values)?;
+    let path = file.to_string_lossy();
+    let installed = helm(&["install", RELEASE, CHART, "--wait", "--timeout", "3m", "--values", &path]);
+    fs::remove_file(&file)?;
+    installed.map(drop)
+}
+
+fn helm(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("helm").args(arguments).args(["--namespace", RELEASE]).output();
+    let output = output.context("helm cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "helm {}: {said}", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?)
+}
