@@ -7,7 +7,7 @@ use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use operator::{Cache, Operator, WriteError};
+use operator::{Cache, Operator};
 
 /// What every reconcile of this operator works with.
 #[derive(Clone)]
@@ -31,18 +31,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// Makes sure, once for each request, that the cache is not behind; a conflict if it is.
+    /// Makes sure, once for each request, that the cache is not behind the API server. Answers whether it is sure.
     ///
     /// A replica that comes to lead may have been told of the request long ago: what it would do next, the leader before it may have
     /// done, and taken back. From then on only this process writes what the next step depends on.
-    pub async fn confirm(&self, request: &CassandraOpsRequest) -> Result<(), WriteError> {
+    pub async fn confirm(&self, request: &CassandraOpsRequest) -> kube::Result<bool> {
         let uid = request.uid().unwrap_or_default();
         let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if !confirmed().contains(&uid) {
-            // It changes nothing, and is refused if the request has changed.
-            self.operator.writer.patch(request, vec![]).await?;
+        if confirmed().contains(&uid) {
+            return Ok(true);
+        }
+        let api = self.operator.api::<CassandraOpsRequest>(request.namespace().as_deref());
+        let newest = api.get_metadata_opt(&request.name_any()).await?;
+        let sure = newest.is_some_and(|newest| newest.resource_version() == request.resource_version());
+        if sure {
             confirmed().insert(uid);
         }
-        Ok(())
+        Ok(sure)
     }
 }

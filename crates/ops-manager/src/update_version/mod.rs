@@ -44,8 +44,16 @@ pub async fn advance(
     request: Arc<CassandraOpsRequest>,
     context: &Context,
 ) -> Result<Option<Duration>, WriteError> {
-    if request.status.as_ref().is_some_and(|status| status.update_version.is_some()) {
-        context.confirm(&request).await?;
+    let begun = request.status.as_ref().is_some_and(|status| status.update_version.is_some());
+    if begun {
+        match context.confirm(&request).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(NEXT)),
+            Err(error) => {
+                tracing::warn!("cannot read CassandraOpsRequest {}: {error}", request.name_any());
+                return Ok(Some(LOOK));
+            }
+        }
     }
     let mut seen = picture(request, context);
     let mut step = next_step(&seen);

@@ -118,8 +118,12 @@ impl Change {
     /// The object whose version the write names.
     pub fn object(&self) -> Object {
         match self {
-            Self::Halt(_) | Self::Resume | Self::SetVersion(_) | Self::Tell(_) => Object::Database,
-            Self::Dismantle | Self::LetGo => Object::Database,
+            Self::Halt(_)
+            | Self::Resume
+            | Self::SetVersion(_)
+            | Self::Tell(_)
+            | Self::Dismantle
+            | Self::LetGo => Object::Database,
             Self::SetImage(rack, _) | Self::Apply(rack, ..) => Object::PetSet(*rack),
             Self::Evict(pod) => Object::Pod(*pod),
             Self::Hold(request, _) | Self::Report(request, _) => Object::Request(*request),

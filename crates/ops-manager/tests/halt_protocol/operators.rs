@@ -24,7 +24,7 @@ pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Op
     state.manager.workers[request] = Some(work).filter(|work| work.report.is_some());
 }
 
-/// One that has begun is written to first, to no effect, which the API server refuses if the cache is behind.
+/// One that has begun is read from the API server first, once.
 fn confirm(state: &mut State, request: usize) -> bool {
     let view = state.view(state.manager.cache.as_ref());
     let begun = |request: &Request| request.status.record.is_some();

@@ -33,6 +33,9 @@ pub struct Verdict {
     pub status: Option<Status>,
 }
 
+/// A request, the cluster as it is seen, and the pods as they are.
+type Question = (usize, Cluster, Vec<Pod>);
+
 /// The shipped decisions. Each question is asked once.
 pub struct Shipped {
     breakage: Option<Breakage>,
@@ -40,7 +43,7 @@ pub struct Shipped {
     database: Cassandra,
     requests: [CassandraOpsRequest; REQUESTS],
     versions: [Arc<CassandraVersion>; 2],
-    answers: Mutex<HashMap<(usize, Cluster, Vec<Pod>), Verdict>>,
+    answers: Mutex<HashMap<Question, Verdict>>,
 }
 
 impl Shipped {
