@@ -84,6 +84,8 @@ fn of_operators() -> Vec<Row> {
             stage.hold(When::After, Step::Eviction)?;
             let frozen = stage.ops_manager.proxy.count();
             stage.ops_manager.signal("STOP")?;
+            // A signal is not heard at once, and the answer must not come before it.
+            sleep(Duration::from_secs(1));
             stage.release();
             sleep(Duration::from_secs(25));
             stage.ops_manager.signal("CONT")?;
@@ -113,7 +115,7 @@ fn of_clocks() -> Vec<Row> {
             stage.release();
             let step = wait_for("a step with a time", NAMESPACE, 60, || {
                 let step = stage.seen()?["status"]["step"].clone();
-                Ok((step["name"] == format!("renewal of {}", PODS[0])).then_some(step))
+                Ok((step["name"] == format!("renewal of {}", PODS[1])).then_some(step))
             })?;
             stage.ops_manager.kill()?;
             let started: Timestamp = text(&step, "/started").parse()?;
