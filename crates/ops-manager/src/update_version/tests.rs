@@ -67,7 +67,7 @@ async fn look_at(api: &FakeApi, request: CassandraOpsRequest) -> Result<Option<D
         pods: api.cache(),
         confirmed: Arc::default(),
     };
-    advance(Arc::new(request), &context).await
+    Box::pin(advance(Arc::new(request), &context)).await
 }
 
 fn request(api: &FakeApi) -> CassandraOpsRequest {
