@@ -45,7 +45,7 @@ pub async fn advance(
     context: &Context,
 ) -> Result<Option<Duration>, WriteError> {
     let begun = request.status.as_ref().is_some_and(|status| status.update_version.is_some());
-    if begun {
+    if begun && !request.phase().is_final() {
         match context.confirm(&request).await {
             Ok(true) => {}
             Ok(false) => return Ok(Some(NEXT)),

@@ -49,7 +49,10 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
             Step::Resume
         }
         _ if versioned && is_at(seen, goal) => settle(cassandra, record),
-        _ if seen.request.metadata.deletion_timestamp.is_some() && is_at(seen, &record.source) => {
+        _ if seen.request.metadata.deletion_timestamp.is_some()
+            && cassandra.spec.version == record.source.name
+            && is_at(seen, &record.source) =>
+        {
             Step::Finish(Outcome::Failed("the request was deleted. Nothing was touched".to_owned()))
         }
         Halt::Request(other) if seen.unfinished.contains(&other) => {
