@@ -1,15 +1,18 @@
-//! What must be there before work begins: the kinds, in the right version, and the namespaces.
+//! What must be there before work begins: the kinds, in the right version and with all their fields, and the namespaces.
 //!
-//! Kinds are asked of the discovery API, which every client may read. What is missing is waited for and told, by the
-//! readiness probe and in the log: it may be installed a moment later.
+//! Kinds are asked of the discovery API and fields of its OpenAPI documents, which every client may read: a field that the
+//! definition lacks is dropped by the API server without a word, and what waits for it would wait for ever. What is missing is
+//! waited for and told, by the readiness probe and in the log: it may be installed a moment later.
 
 use std::{future::Future, time::Duration};
 
 use futures::future::join_all;
+use http::Request;
 use k8s_openapi::{
     api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, Client, Error};
+use serde_json::{Value, json};
 
 use crate::{failure::story, probes::Health};
 
@@ -62,14 +65,53 @@ async fn served(client: &Client, definition: &CustomResourceDefinition) -> Resul
         }
     }
     let needed: Vec<_> = spec.versions.iter().map(|version| version.name.as_str()).collect();
-    if needed.iter().all(|version| found.contains(version)) {
-        Ok(())
-    } else if found.is_empty() {
-        Err("it is not installed; the subcommand `crd` prints it".to_owned())
-    } else {
-        let (found, needed) = (found.join(", "), needed.join(", "));
-        Err(format!("it is there as {found}, needed is {needed}; the subcommand `crd` prints it"))
+    if found.is_empty() {
+        return Err("it is not installed; the subcommand `crd` prints it".to_owned());
     }
+    if !needed.iter().all(|version| found.contains(version)) {
+        let (found, needed) = (found.join(", "), needed.join(", "));
+        return Err(format!("it is there as {found}, needed is {needed}; the subcommand `crd` prints it"));
+    }
+    let mut lacking = Vec::new();
+    for version in &needed {
+        lacking.extend(lacking_fields(client, definition, version).await?);
+    }
+    if lacking.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("it lacks {}; the subcommand `crd` prints it", lacking.join(", ")))
+    }
+}
+
+/// The fields of `spec` and `status` that the definition has here and not in the API server.
+async fn lacking_fields(
+    client: &Client,
+    definition: &CustomResourceDefinition,
+    version: &str,
+) -> Result<Vec<String>, String> {
+    let (group, kind) = (&definition.spec.group, &definition.spec.names.kind);
+    let path = format!("/openapi/v3/apis/{group}/{version}");
+    let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+    let document: Value = client.request(request).await.map_err(|error| story(&error))?;
+    let this = json!({ "group": group, "version": version, "kind": kind });
+    let is_this = |schema: &&Value| {
+        schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|kinds| kinds.contains(&this))
+    };
+    let schemas = document["components"]["schemas"].as_object();
+    let served = schemas.into_iter().flat_map(|schemas| schemas.values()).find(is_this);
+    let served = served.ok_or("the API server does not describe it yet")?;
+    let ours = json!(definition.spec.versions.iter().find(|known| known.name == version));
+    let mut lacking = Vec::new();
+    for part in ["spec", "status"] {
+        let ours = ours["schema"]["openAPIV3Schema"]["properties"][part]["properties"].as_object();
+        let served = &served["properties"][part];
+        if served["x-kubernetes-preserve-unknown-fields"] != true {
+            let fields = ours.into_iter().flat_map(|fields| fields.keys());
+            let unknown = fields.filter(|field| served["properties"][field.as_str()].is_null());
+            lacking.extend(unknown.map(|field| format!("{part}.{field}")));
+        }
+    }
+    Ok(lacking)
 }
 
 async fn readable(client: &Client, name: &str) -> Result<(), String> {

@@ -43,6 +43,15 @@ fn group(version: &str, resources: &[&str]) -> [(&'static str, Value); 2] {
     ]
 }
 
+/// The description of a Cassandra whose spec has these fields.
+fn described(fields: &Value) -> (&'static str, Value) {
+    let kinds = json!([{"group": "kubedb.com", "version": "v1alpha2", "kind": "Cassandra"}]);
+    let properties =
+        json!({"spec": {"properties": fields}, "status": {"x-kubernetes-preserve-unknown-fields": true}});
+    let schema = json!({"x-kubernetes-group-version-kind": kinds, "properties": properties});
+    ("/openapi/v3/apis/kubedb.com/v1alpha2", json!({"components": {"schemas": {"Cassandra": schema}}}))
+}
+
 fn definition() -> CustomResourceDefinition {
     serde_json::from_value(json!({
         "metadata": {"name": "cassandras.kubedb.com"},
@@ -50,7 +59,10 @@ fn definition() -> CustomResourceDefinition {
             "group": "kubedb.com",
             "names": {"plural": "cassandras", "kind": "Cassandra"},
             "scope": "Namespaced",
-            "versions": [{"name": "v1alpha2", "served": true, "storage": true}],
+            "versions": [{"name": "v1alpha2", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"properties": {
+                "spec": {"properties": {"halted": {"type": "boolean"}, "version": {"type": "string"}}},
+                "status": {"properties": {"phase": {"type": "string"}}},
+            }}}}],
         },
     }))
     .unwrap()
@@ -61,7 +73,7 @@ async fn is_waiting(wait: impl Future<Output = ()>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_definition_and_one_of_another_version_are_waited_for_and_named() {
+async fn a_definition_that_is_missing_or_another_or_lacks_a_field_is_waited_for_and_named() {
     let there = Arc::new(Mutex::new(group("v1alpha2", &[]).to_vec()));
     let (client, health, definitions) = (client(&there), Health::new(), [definition()]);
     let wait = fulfilled(&client, &definitions, iter::empty(), &health);
@@ -73,7 +85,13 @@ async fn a_missing_definition_and_one_of_another_version_are_waited_for_and_name
     *there.lock().unwrap() = group("v1", &["cassandras"]).to_vec();
     assert!(is_waiting(&mut wait).await);
     assert_eq!(health.missing(), [format!("{name}: it is there as v1, needed is v1alpha2; {hint}")]);
-    *there.lock().unwrap() = group("v1alpha2", &["cassandras"]).to_vec();
+    let served = group("v1alpha2", &["cassandras"]);
+    let without = described(&json!({"version": {}}));
+    *there.lock().unwrap() = [served.to_vec(), vec![without]].concat();
+    assert!(is_waiting(&mut wait).await);
+    assert_eq!(health.missing(), [format!("{name}: it lacks spec.halted; {hint}")]);
+    let whole = described(&json!({"halted": {}, "version": {}}));
+    *there.lock().unwrap() = [served.to_vec(), vec![whole]].concat();
     wait.await;
     assert!(health.missing().is_empty());
 }

@@ -48,7 +48,11 @@ pub async fn advance(
     if begun && !request.phase().is_final() {
         match context.confirm(&request).await {
             Ok(true) => {}
-            Ok(false) => return Ok(Some(NEXT)),
+            // The watch brings what is missing, and that wakes the request.
+            Ok(false) => {
+                tracing::info!("waits until the cache of requests has caught up with the API server");
+                return Ok(Some(LOOK));
+            }
             Err(error) => {
                 tracing::warn!("cannot read CassandraOpsRequest {}: {error}", request.name_any());
                 return Ok(Some(LOOK));
