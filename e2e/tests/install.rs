@@ -46,7 +46,10 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
 fn another_leads(operator: &str) -> Result<()> {
     let holder =
         || Ok::<_, anyhow::Error>(text(&get(RELEASE, &format!("lease/{operator}"))?, "/spec/holderIdentity"));
-    let before = holder()?;
+    // A leader that was asked to end has let go of the lease, and the next one takes it a moment later.
+    let before = wait_for(&format!("a leader of the {operator}"), RELEASE, 30, || {
+        Ok(Some(holder()?).filter(|holder| !holder.is_empty()))
+    })?;
     let leader = before.rsplit_once('_').context("the lease names no pod")?.0;
     let lost = Instant::now();
     kubectl(&["delete", "pod", "-n", RELEASE, leader, "--grace-period=0", "--force"])?;
