@@ -10,6 +10,8 @@ mod floor;
 mod machine;
 #[path = "chaos/matrix.rs"]
 mod matrix;
+#[path = "chaos/node_logs.rs"]
+mod node_logs;
 #[path = "chaos/row.rs"]
 mod row;
 #[path = "chaos/stage.rs"]

@@ -8,6 +8,7 @@ use e2e::kubectl::{condition, text};
 use e2e::{load, update};
 use serde_json::Value;
 
+use crate::node_logs::NodeLogs;
 use crate::stage::{NAMESPACE, RING, Stage};
 
 /// What must come of it.
@@ -82,6 +83,7 @@ impl Row {
     }
 
     fn fill(&self, stage: &mut Stage, line: &mut Line) -> Result<String> {
+        let _logs = NodeLogs::follow(&stage.folder, &self.name())?;
         let before = Stage::pods()?;
         let started = Instant::now();
         let note = (self.act)(stage)?;
