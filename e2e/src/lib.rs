@@ -5,6 +5,7 @@ pub mod client;
 pub mod fake_nodes;
 pub mod kubectl;
 pub mod load;
+pub mod machine;
 pub mod manifests;
 pub mod operators;
 pub mod proxy;

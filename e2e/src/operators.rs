@@ -37,9 +37,11 @@ impl Operator {
         let deployment = get(RELEASE, &format!("deployment/{RELEASE}-{component}"))?;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         ensure!(container.is_object(), "there is no Deployment {RELEASE}-{component}: `e2e/run` installs it");
-        let mut command = Command::new(component);
+        // It dies with this process, whatever ends that: left alone it would keep its lease and work on.
+        let mut command = Command::new("setpriv");
         let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")))?;
         command
+            .args(["--pdeathsig", "KILL", component])
             .args(container["args"].as_array().into_iter().flatten().filter_map(Value::as_str))
             .envs(settings(container))
             .env("POD_NAME", &name)

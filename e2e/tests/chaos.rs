@@ -6,8 +6,6 @@
 
 #[path = "chaos/floor.rs"]
 mod floor;
-#[path = "chaos/machine.rs"]
-mod machine;
 #[path = "chaos/matrix.rs"]
 mod matrix;
 #[path = "chaos/node_logs.rs"]

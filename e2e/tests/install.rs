@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::audit::{self, Mark};
-use e2e::kubectl::{apply, fresh_namespace, get, kubectl, patch, phase, remove_namespace, text, wait_for};
+use e2e::kubectl::{apply, fresh_namespace, get, patch, phase, remove_namespace, text, wait_for};
+use e2e::machine;
 use e2e::manifests;
 use e2e::operators::RELEASE;
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     apply(&manifests::standalone(NAMESPACE, "db", "4.1.10").to_string())?;
     phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
     let (pod, values) = (pod()?, helm(&["get", "values", RELEASE, "-o", "yaml"])?);
+    helm(&["test", RELEASE])?;
 
     upgrade("logFormat=json,operators.replicas=2")?;
     ensure!(pod == self::pod()?, "an upgrade of the chart has touched the pod");
@@ -31,6 +33,7 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
 
     upgrade(&format!("watchNamespaces={{{NAMESPACE}}},operators.replicas=1"))?;
     ensure!(pod == self::pod()?, "the change to one namespace has touched the pod");
+    helm(&["test", RELEASE])?;
     only_one_namespace_is_looked_after()?;
 
     helm(&["uninstall", RELEASE, "--wait"])?;
@@ -52,7 +55,7 @@ fn another_leads(operator: &str) -> Result<()> {
     })?;
     let leader = before.rsplit_once('_').context("the lease names no pod")?.0;
     let lost = Instant::now();
-    kubectl(&["delete", "pod", "-n", RELEASE, leader, "--grace-period=0", "--force"])?;
+    machine::kill(RELEASE, leader, operator)?;
     wait_for(&format!("another {operator} to lead"), RELEASE, 60, || {
         let now = holder()?;
         Ok((!now.is_empty() && now != before).then_some(()))

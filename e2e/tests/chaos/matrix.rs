@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::kubectl::{apply, condition, get, kubectl, patch, phase, text, wait_for};
+use e2e::machine::{self, api_server};
 use e2e::manifests;
 use e2e::operators::Operator;
 use e2e::proxy::{Fault, When, Write};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::machine::{api_server, kill_cassandra};
 use crate::row::{Ending, Row};
 use crate::stage::{NAMESPACE, PODS, RING, Stage, cassandra};
 use crate::step::Step;
@@ -170,14 +170,14 @@ fn of_nodes() -> Vec<Row> {
         Row::new("Cassandra killed", "renewed pod", Ending::Updated, |stage| {
             stage.hold(When::After, Step::Eviction)?;
             stage.release();
-            kill_cassandra(PODS[0])?;
+            machine::kill(NAMESPACE, PODS[0], "cassandra")?;
             Ok(String::new())
         })
         .hits_nodes(),
         Row::new("Cassandra killed", "pod to come", Ending::Updated, |stage| {
             stage.hold(When::After, Step::Eviction)?;
             stage.release();
-            kill_cassandra(PODS[2])?;
+            machine::kill(NAMESPACE, PODS[2], "cassandra")?;
             Ok(String::new())
         })
         .hits_nodes(),

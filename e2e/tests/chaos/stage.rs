@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, state, text, wait_for};
+use e2e::machine::{self, api_server};
 use e2e::operators::Operator;
 use e2e::proxy::{Fault, When, Write};
 use e2e::{load, manifests, update};
 use serde_json::{Value, json};
 
-use crate::machine::{self, api_server};
 use crate::step::Step;
 
 pub const NAMESPACE: &str = "chaos";

@@ -1,30 +1,28 @@
-//! Faults of machines: what no API can do to a cluster.
+//! Faults of machines: what no API can do to a cluster. On the embedded cluster only.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::kubectl::{get, kubectl, text};
 use anyhow::{Context, Result, ensure};
-use e2e::kubectl::{get, kubectl, text};
-
-use crate::stage::NAMESPACE;
 
 /// Sends a signal such as `STOP` to the API server.
 pub fn api_server(signal: &str) -> Result<()> {
     enter("control", &["pkill", &format!("-{signal}"), "-x", "kube-apiserver"])
 }
 
-/// Ends Cassandra in a pod, at once and without a drain.
-pub fn kill_cassandra(pod: &str) -> Result<()> {
-    let object = get(NAMESPACE, &format!("pod/{pod}"))?;
+/// Ends a container of a pod, at once and without a last word.
+pub fn kill(namespace: &str, pod: &str, container: &str) -> Result<()> {
+    let object = get(namespace, &format!("pod/{pod}"))?;
     let statuses = object["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let container = statuses
+    let id = statuses
         .into_iter()
-        .find(|status| status["name"] == "cassandra")
+        .find(|status| status["name"] == container)
         .map(|status| text(status, "/containerID").replace("containerd://", ""))
         .filter(|id| !id.is_empty())
-        .with_context(|| format!("pod {pod} runs no Cassandra"))?;
+        .with_context(|| format!("pod {pod} runs no {container}"))?;
     let node = text(&object, "/spec/nodeName");
-    enter(&node, &["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", &container])
+    enter(&node, &["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", &id])
 }
 
 /// Gives an image that is on all nodes another name.
