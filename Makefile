@@ -3,12 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e docs-test install-test model chaos cuts up down clean images crds audit
+.PHONY: help demo test check unit e2e docs-test install-test model chaos cuts up down clean images release crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
 deny := $(cache)/tools/bin/cargo-deny
 machete := $(cache)/tools/bin/cargo-machete
+cyclonedx := $(cache)/tools/bin/cargo-cyclonedx
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -71,6 +72,17 @@ clean: down ## The same, and remove what was built in this checkout
 images: ## Build the images of the operators as archives
 	e2e/images/build operators
 
+release: $(cyclonedx) ## Chart, images and bills of materials of this version, with their checksums, into target/release-files
+	rm -rf target/release-files
+	e2e/images/build release target/release-files
+	PATH="$$(e2e/cluster/cluster tool helm):$$PATH" helm package $(chart) --destination target/release-files
+	for operator in provisioner ops-manager; do \
+	  SOURCE_DATE_EPOCH=0 $(cyclonedx) cyclonedx --quiet --format json --manifest-path crates/$$operator/Cargo.toml; \
+	  mv crates/$$operator/$$operator.cdx.json target/release-files/cassandra-$$operator.cdx.json; \
+	done
+	find crates e2e -name '*.cdx.json' -delete
+	cd target/release-files; sha256sum * | tee SHA256SUMS
+
 crds: ## Write the definitions into the chart, from the types
 	cargo run --quiet --package api --bin crdgen -- $(chart)/crds
 
@@ -79,6 +91,9 @@ audit: $(deny) ## Known vulnerabilities of the dependencies; needs the internet
 
 $(deny):
 	cargo install --locked --quiet cargo-deny --version 0.20.2 --root $(cache)/tools
+
+$(cyclonedx):
+	cargo install --locked --quiet cargo-cyclonedx --version 0.5.9 --root $(cache)/tools
 
 $(machete):
 	cargo install --locked --quiet cargo-machete --version 0.9.2 --root $(cache)/tools

@@ -63,6 +63,17 @@ fn another(path: &[String], value: &Value) -> Value {
 }
 
 #[test]
+fn everything_bears_one_version() {
+    let read = |path: &str| std::fs::read_to_string(format!("{CHART}/{path}")).unwrap();
+    let chart: Value = serde_yaml::from_str(&read("Chart.yaml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!([&chart["version"], &chart["appVersion"]], [version; 2]);
+    let changes = read("../../docs/CHANGELOG.md");
+    let newest = changes.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    assert_eq!(newest.split(' ').next(), Some(version));
+}
+
+#[test]
 fn no_value_is_accepted_and_ignored() {
     let values = std::fs::read_to_string(format!("{CHART}/values.yaml")).unwrap();
     let everything = std::fs::read_to_string(EVERYTHING).unwrap();
