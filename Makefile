@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e docs-test install-test model chaos cuts up down clean images release crds audit
+.PHONY: help demo test check unit e2e docs-test install-test monitoring-test model chaos cuts up down clean images release crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -49,6 +49,9 @@ docs-test: ## Every command of the documentation, on the cluster; DOC=<part of a
 
 install-test: ## The chart beside a running Cassandra: upgraded, limited to a namespace, uninstalled, installed again
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test install -- --nocapture
+
+monitoring-test: ## Alerts and dashboard in a real Prometheus, while a Cassandra is updated
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test monitoring -- --test-threads=1 --nocapture
 
 model: ## The halt protocol in every order of events, in larger bounds than the tests have
 	cargo test --package ops-manager --locked --test halt_protocol -- --include-ignored --nocapture --test-threads=1

@@ -3,6 +3,8 @@
 # The name of a cached directory is the hash of everything that went into it.
 
 TOOLS=(kubernetes etcd coredns helm storage kwok)
+# Of the many ways that Prometheus has to find what to scrape, one will do.
+TAGS=remove_all_sd,enable_kubernetes_sd
 
 build_flags() { # tool
     local flags="-s -w"
@@ -20,6 +22,7 @@ tool_hash() { # tool
     {
         go env GOVERSION GOARCH
         build_flags "$1"
+        [ "$1" != prometheus ] || echo "$TAGS"
         cat "$HERE/tools/$1/"*
     } | sha256sum | cut -c1-16
 }
@@ -39,14 +42,27 @@ build_tool() { # directory
     say "building $name"
     temporary=$(mktemp -d "$CACHE/bin/.$name.XXXXXX")
     target=$temporary/$name
-    [ "$name" = kubernetes ] && target=$temporary/ # six binaries, named by go
+    case $name in kubernetes | prometheus) target=$temporary/ ;; esac # several binaries, named by go
     if ! (cd "$HERE/tools/$name" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false \
-        go build -mod=readonly -trimpath -ldflags "$(build_flags "$name")" -o "$target" tool); then
+        go build -mod=readonly -trimpath -tags "$TAGS" -ldflags "$(build_flags "$name")" -o "$target" tool); then
         rm -rf "$temporary"
         die "building $name failed"
     fi
     chmod 755 "$temporary"
     mv -T "$temporary" "$CACHE/bin/$1"
+}
+
+# Builds a tool that the cluster does not need, unless it is in the cache, and prints where it is.
+tool() { # name
+    local directory
+    [ -f "$HERE/tools/$1/go.mod" ] || die "there is no tool $1"
+    mkdir -p "$CACHE/bin"
+    directory=$1-$(tool_hash "$1")
+    exec 8>"$CACHE/.cluster-build.lock"
+    flock 8
+    build_tool "$directory"
+    exec 8>&-
+    echo "$CACHE/bin/$directory"
 }
 
 # An image archive of one static program, written by hand: a layer, a config
