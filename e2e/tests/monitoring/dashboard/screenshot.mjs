@@ -13,12 +13,13 @@ const HERE = import.meta.dirname;
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const PATIENCE = 120_000;
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' };
-const PAGE = `<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/dist/main.css"><link rel="icon" href="data:">
-  <body style="margin: 0"><div id="root"></div><script type="module" src="/dist/main.js"></script>`;
+const PAGE = `<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/dist/main.css">
+  <body style="margin: 0"><script type="module" src="/dist/main.js"></script>`;
 
 await build({
-  absWorkingDir: HERE, entryPoints: ['src/main.tsx'], outdir: 'dist', bundle: true, splitting: true, format: 'esm',
-  jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' }, loader: { '.ttf': 'dataurl' }, logLevel: 'error',
+  absWorkingDir: HERE, entryPoints: ['src/main.tsx'], outdir: 'dist', bundle: true, splitting: true,
+  format: 'esm', jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' },
+  loader: { '.ttf': 'dataurl' }, logLevel: 'error',
 });
 
 const server = createServer((request, response) => {
@@ -26,7 +27,8 @@ const server = createServer((request, response) => {
   if (pathname === '/') {
     response.setHeader('content-type', 'text/html').end(PAGE);
   } else if (pathname.startsWith('/api/')) {
-    get(new URL(request.url, prometheus), (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)))
+    const forward = (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers));
+    get(new URL(request.url, prometheus), forward)
       .on('error', ({ message }) => response.writeHead(502).end(JSON.stringify({ error: `Prometheus: ${message}` })));
   } else {
     // Grafana's components look for their icons below /public/build.

@@ -1,6 +1,6 @@
 import {
-  applyFieldOverrides, type DataFrame, FieldConfigOptionsRegistry, type GrafanaTheme2, standardTransformers,
-  standardTransformersRegistry, transformDataFrame,
+  applyFieldOverrides, cacheFieldDisplayNames, type DataFrame, FieldConfigOptionsRegistry, type GrafanaTheme2,
+  standardTransformers, standardTransformersRegistry, transformDataFrame,
 } from '@grafana/data';
 import type { Panel } from './dashboard';
 
@@ -14,16 +14,19 @@ const LINE = {
 const CELL = { align: 'auto', cellOptions: { type: 'auto' }, inspect: false };
 const CUSTOM: Record<string, object> = { timeseries: LINE, table: CELL };
 
-standardTransformersRegistry.setInit(() =>
-  Object.values(standardTransformers).map((info: any) => ({ ...info, transformation: async () => info })),
-);
+// One of them goes by two names.
+const transformers: any[] = [...new Set(Object.values(standardTransformers))];
+standardTransformersRegistry.setInit(() => transformers.map((info) => ({ ...info, transformation: async () => info })));
 
 export async function fields(panel: Panel, frames: DataFrame[], theme: GrafanaTheme2): Promise<DataFrame[]> {
   const transformed = transformDataFrame(panel.transformations ?? [], frames);
   const data: DataFrame[] = await new Promise((next, error) => transformed.subscribe({ next, error }));
   const replaceVariables = (text: string) => text;
   const { config, fieldConfigRegistry } = fieldConfig(panel);
-  return applyFieldOverrides({ data, fieldConfig: config, fieldConfigRegistry, replaceVariables, theme, timeZone: 'utc' });
+  const how = { fieldConfig: config, fieldConfigRegistry, replaceVariables, timeZone: 'utc' };
+  const fields = applyFieldOverrides({ data, theme, ...how });
+  cacheFieldDisplayNames(fields);
+  return fields;
 }
 
 export function fieldConfig({ type, fieldConfig: { defaults, overrides } }: Panel) {

@@ -1,7 +1,7 @@
 import { createTheme, type DataFrame, ThemeContext } from '@grafana/data';
 import { initPluginTranslations } from '@grafana/i18n';
 import { GlobalStyles, PanelChrome } from '@grafana/ui';
-import { Component, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import type { Dashboard, Panel } from './dashboard';
 import { fields } from './fields';
@@ -15,84 +15,49 @@ const STEP = 5;
 /** Milliseconds: graphs are drawn a few frames after their elements are there. */
 const DRAWING = 2000;
 
-interface Filled { panel: Panel; frames: DataFrame[] }
-
 const theme = createTheme({ colors: { mode: 'light' } });
 const failures: string[] = [];
 
 async function main() {
   const minutes = Number(new URLSearchParams(location.search).get('minutes'));
-  const dashboard: Dashboard = await (await fetch('/dashboard.json')).json();
+  const { title, panels }: Dashboard = await (await fetch('/dashboard.json')).json();
   await initPluginTranslations('grafana');
   const end = Math.floor(Date.now() / 1000 / STEP) * STEP;
   const range = { start: end - minutes * 60, end, step: Math.max(STEP, Math.ceil((minutes * 60) / innerWidth)) };
-  const filled = await Promise.all(dashboard.panels.map((panel) => fill(panel, range)));
-  createRoot(document.getElementById('root')!).render(
-    <ThemeContext.Provider value={theme}>
-      <GlobalStyles />
-      <Page title={`${dashboard.title}, last ${minutes} minutes (UTC)`} filled={filled} range={range} />
-    </ThemeContext.Provider>,
-  );
+  draw(title, `padding: ${MARGIN}px`, <><GlobalStyles /><h4>{title}, last {minutes} minutes (UTC)</h4></>);
+  const drawn = await Promise.all(panels.map((panel) => fill(panel, range)));
   await new Promise((resolve) => setTimeout(resolve, DRAWING));
-  for (const { panel } of filled) {
-    const content = document.getElementById(`content-${panel.id}`);
-    if (!content?.innerText.trim()) {
-      failures.push(`${panel.title}: nothing is drawn`);
-    }
-  }
+  const empty = drawn.filter((box) => !box.querySelector('section > div:last-child')?.textContent);
+  failures.push(...empty.map(({ title }) => `${title}: nothing is drawn`));
 }
 
-async function fill(panel: Panel, range: Range): Promise<Filled> {
-  try {
-    const frames = await Promise.all(panel.targets.map((target) => query(target, range)));
-    return { panel, frames: await fields(panel, frames.flat(), theme) };
-  } catch (error) {
+async function fill(panel: Panel, range: Range): Promise<HTMLElement> {
+  const queries = panel.targets.map((target) => query(target, range));
+  const data = Promise.all(queries).then((frames) => fields(panel, frames.flat(), theme));
+  const frames = await data.catch((error): DataFrame[] => {
     failures.push(`${panel.title}: ${error}`);
-    return { panel, frames: [] };
-  }
-}
-
-function Page({ title, filled, range }: { title: string; filled: Filled[]; range: Range }) {
+    return [];
+  });
+  const { x, y, w, h } = panel.gridPos;
   const column = (innerWidth - 2 * MARGIN + GAP) / COLUMNS;
-  const rows = Math.max(...filled.map(({ panel: { gridPos } }) => gridPos.y + gridPos.h));
-  return (
-    <div style={{ position: 'relative', height: HEADER + rows * (ROW + GAP) + MARGIN }}>
-      <h4 style={{ padding: MARGIN }}>{title}</h4>
-      {filled.map(({ panel, frames }) => {
-        const { x, y, w, h } = panel.gridPos;
-        const size = { width: w * column - GAP, height: h * (ROW + GAP) - GAP };
-        const place = { left: MARGIN + x * column, top: HEADER + y * (ROW + GAP), ...size };
-        return (
-          <div key={panel.id} style={{ position: 'absolute', ...place }}>
-            <PanelChrome title={panel.title} description={panel.description} {...size}>
-              {(width, height) => (
-                <div id={`content-${panel.id}`}>
-                  <Guard title={panel.title}>
-                    <Visualization {...{ panel, frames, range, theme, width, height }} />
-                  </Guard>
-                </div>
-              )}
-            </PanelChrome>
-          </div>
-        );
-      })}
-    </div>
-  );
+  const size = { width: w * column - GAP, height: h * (ROW + GAP) - GAP };
+  // The padding is the margin below the last row.
+  const place = `position: absolute; left: ${MARGIN + x * column}px; top: ${HEADER + y * (ROW + GAP)}px`;
+  return draw(panel.title, `${place}; padding-bottom: ${MARGIN}px`, (
+    <PanelChrome title={panel.title} description={panel.description} {...size}>
+      {(width, height) => <Visualization {...{ panel, frames, range, theme, width, height }} />}
+    </PanelChrome>
+  ));
 }
 
-/** A panel that cannot be drawn leaves the others. */
-class Guard extends Component<{ title: string; children: ReactNode }, { failed: boolean }> {
-  state = { failed: false };
-
-  static getDerivedStateFromError = () => ({ failed: true });
-
-  componentDidCatch(error: unknown) {
-    failures.push(`${this.props.title}: ${error}`);
-  }
-
-  render() {
-    return this.state.failed ? 'Not drawn' : this.props.children;
-  }
+/** A root for each, so that one that cannot be drawn leaves the others. */
+function draw(title: string, style: string, content: ReactNode): HTMLElement {
+  const box = document.body.appendChild(document.createElement('div'));
+  box.title = title;
+  box.style.cssText = style;
+  const root = createRoot(box, { onUncaughtError: (error) => failures.push(`${title}: ${error}`) });
+  root.render(<ThemeContext.Provider value={theme}>{content}</ThemeContext.Provider>);
+  return box;
 }
 
 main()

@@ -1,17 +1,21 @@
 import {
-  type DataFrame, dateTime, FieldType, getDisplayValueAlignmentFactors, getFieldDisplayValues, getFrameDisplayName,
+  type DataFrame, dateTime, FieldType, getDisplayValueAlignmentFactors, getFieldDisplayValues,
   type GrafanaTheme2, VizOrientation,
 } from '@grafana/data';
-import { BigValue, Select, TimeSeries, VizRepeater } from '@grafana/ui';
+import { BigValue, TimeSeries, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 import type { Panel } from './dashboard';
 import { fieldConfig } from './fields';
 import type { Range } from './prometheus';
 
-const CHOOSER = 40;
-
-interface Size { width: number; height: number }
-interface Drawing extends Size { panel: Panel; frames: DataFrame[]; range: Range; theme: GrafanaTheme2 }
+interface Drawing {
+  panel: Panel;
+  frames: DataFrame[];
+  range: Range;
+  theme: GrafanaTheme2;
+  width: number;
+  height: number;
+}
 
 export function Visualization(drawing: Drawing) {
   const { panel, frames, width, height } = drawing;
@@ -29,7 +33,8 @@ function Stat({ panel, frames, theme, ...size }: Drawing) {
   const { reduceOptions, orientation = VizOrientation.Auto, wideLayout = true, ...given } = panel.options;
   const options: any = { graphMode: 'area', colorMode: 'value', ...given };
   const [sparkline, replaceVariables] = [options.graphMode !== 'none', (text: string) => text];
-  const values = { fieldConfig: fieldConfig(panel).config, reduceOptions, data: frames, sparkline, replaceVariables, theme };
+  const { config } = fieldConfig(panel);
+  const values = { fieldConfig: config, reduceOptions, data: frames, sparkline, replaceVariables, theme };
   return (
     <VizRepeater
       {...{ ...size, orientation, source: frames, renderCounter: 0, itemSpacing: 3, autoGrid: true }}
@@ -44,21 +49,13 @@ function Stat({ panel, frames, theme, ...size }: Drawing) {
 
 function Graph({ panel, frames, range, width, height }: Drawing) {
   const [from, to] = [dateTime(range.start * 1000), dateTime(range.end * 1000)];
+  const timeRange = { from, to, raw: { from, to } };
   const legend = { showLegend: true, displayMode: 'list', placement: 'bottom', calcs: [], ...panel.options.legend };
-  return <TimeSeries {...{ frames, legend, width, height, timeZone: 'utc', timeRange: { from, to, raw: { from, to } } }} />;
+  return <TimeSeries {...{ frames, legend, width, height, timeZone: 'utc', timeRange }} />;
 }
 
-/** One frame: where there are more, Grafana lets its user choose, and shows the first until then. */
-function Table({ panel, frames, width, height }: Drawing) {
+/** Where there are more frames than one, Grafana too shows the first until its user chooses. */
+function Table({ panel, frames: [data], ...size }: Drawing) {
   const { showHeader = true, sortBy, cellHeight } = panel.options;
-  const options = frames.map((frame, value) => ({ label: getFrameDisplayName(frame), value }));
-  const above = frames.length > 1 ? height - CHOOSER : height;
-  return (
-    <>
-      <div style={{ height: above, overflow: 'hidden' }}>
-        <TableNG {...{ data: frames[0], width, height: above, sortBy, cellHeight, noHeader: !showHeader }} />
-      </div>
-      {frames.length > 1 && <Select options={options} value={options[0]} onChange={() => {}} />}
-    </>
-  );
+  return <TableNG {...{ data, ...size, sortBy, cellHeight, noHeader: !showHeader }} />;
 }
