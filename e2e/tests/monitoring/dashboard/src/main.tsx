@@ -34,7 +34,9 @@ async function main() {
 async function fill(panel: Panel, range: Range): Promise<HTMLElement> {
   const queries = panel.targets.map((target) => query(target, range));
   const data = Promise.all(queries).then((frames) => fields(panel, frames.flat(), theme));
+  let statusMessage: string | undefined;
   const frames = await data.catch((error): DataFrame[] => {
+    statusMessage = `${error}`;
     failures.push(`${panel.title}: ${error}`);
     return [];
   });
@@ -44,7 +46,7 @@ async function fill(panel: Panel, range: Range): Promise<HTMLElement> {
   // The padding is the margin below the last row.
   const place = `position: absolute; left: ${MARGIN + x * column}px; top: ${HEADER + y * (ROW + GAP)}px`;
   return draw(panel.title, `${place}; padding-bottom: ${MARGIN}px`, (
-    <PanelChrome title={panel.title} description={panel.description} {...size}>
+    <PanelChrome title={panel.title} description={panel.description} statusMessage={statusMessage} {...size}>
       {(width, height) => <Visualization {...{ panel, frames, range, theme, width, height }} />}
     </PanelChrome>
   ));

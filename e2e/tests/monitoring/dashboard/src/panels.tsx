@@ -20,7 +20,8 @@ interface Drawing {
 export function Visualization(drawing: Drawing) {
   const { panel, frames, width, height } = drawing;
   if (!frames.some((frame) => frame.length > 0 && frame.fields.some(({ type }) => type !== FieldType.time))) {
-    return <div style={{ width, height, display: 'grid', placeItems: 'center' }}>No data</div>;
+    const said = panel.fieldConfig.defaults.noValue ?? 'No data';
+    return <div style={{ width, height, display: 'grid', placeItems: 'center' }}>{said}</div>;
   }
   const Drawn = { stat: Stat, timeseries: Graph, table: Table }[panel.type];
   if (!Drawn) {
