@@ -18,7 +18,7 @@ const DASHBOARD: &str = "../charts/cassandra-operators/files/dashboard.json";
 const NAMESPACE: &str = "e2e-monitoring";
 const CASSANDRA: &str = "cas/db";
 /// What shows nothing as long as nothing is wrong with the operators.
-const EMPTY: [&str; 2] = ["Reconciles that failed", "API requests that failed"];
+const EMPTY: [&str; 2] = ["Reconciles that failed", "Requests to the API server that failed"];
 /// A release that there is no image of.
 const MISSING: &str = "4.1.99";
 

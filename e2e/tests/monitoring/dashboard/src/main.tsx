@@ -32,6 +32,15 @@ async function main() {
 }
 
 async function fill(panel: Panel, range: Range): Promise<HTMLElement> {
+  const { x, y, w, h } = panel.gridPos;
+  const column = (innerWidth - 2 * MARGIN + GAP) / COLUMNS;
+  const size = { width: w * column - GAP, height: h * (ROW + GAP) - GAP };
+  // The padding is the margin below the last row.
+  const place = `position: absolute; left: ${MARGIN + x * column}px; top: ${HEADER + y * (ROW + GAP)}px`;
+  const style = `${place}; padding-bottom: ${MARGIN}px`;
+  if (panel.type === 'row') {
+    return draw(panel.title, style, <section><div><h5>{panel.title}</h5></div></section>);
+  }
   const queries = panel.targets.map((target) => query(target, range));
   const data = Promise.all(queries).then((frames) => fields(panel, frames.flat(), theme));
   let statusMessage: string | undefined;
@@ -40,12 +49,7 @@ async function fill(panel: Panel, range: Range): Promise<HTMLElement> {
     failures.push(`${panel.title}: ${error}`);
     return [];
   });
-  const { x, y, w, h } = panel.gridPos;
-  const column = (innerWidth - 2 * MARGIN + GAP) / COLUMNS;
-  const size = { width: w * column - GAP, height: h * (ROW + GAP) - GAP };
-  // The padding is the margin below the last row.
-  const place = `position: absolute; left: ${MARGIN + x * column}px; top: ${HEADER + y * (ROW + GAP)}px`;
-  return draw(panel.title, `${place}; padding-bottom: ${MARGIN}px`, (
+  return draw(panel.title, style, (
     <PanelChrome title={panel.title} description={panel.description} statusMessage={statusMessage} {...size}>
       {(width, height) => <Visualization {...{ panel, frames, range, theme, width, height }} />}
     </PanelChrome>
