@@ -7,10 +7,12 @@ use e2e::kubectl::{condition, get, kubectl, phase, text, wait_for};
 
 use crate::stage::{NAMESPACE, PODS, Stage, cassandra};
 
-/// Deletes each pod once, and adds up the time until its successor is Ready.
+/// Deletes each pod, and adds up the time until its successor is Ready. The first of a ring does not count: its Cassandra has
+/// not seen another one come back at a new address yet, and stops eight seconds sooner than any one that has.
 pub fn measure(stage: &mut Stage) -> Result<String> {
+    let [a, b, c] = PODS;
     let mut seconds = Vec::new();
-    for pod in PODS {
+    for pod in [c, a, b, c] {
         let uid = text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid");
         let started = Instant::now();
         kubectl(&["delete", "pod", "-n", NAMESPACE, pod, "--wait=false"])?;
@@ -23,6 +25,7 @@ pub fn measure(stage: &mut Stage) -> Result<String> {
         // The next one must not go while the ring has not seen this one.
         phase(NAMESPACE, &cassandra(), &["Ready"], 60)?;
     }
+    let seconds = seconds.split_off(1);
     stage.floor = Some(seconds.iter().sum());
     let each: Vec<_> = seconds.iter().map(|seconds| format!("{seconds:.1}")).collect();
     Ok(format!("stop and start: {} s", each.join(" + ")))
