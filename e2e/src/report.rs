@@ -1,6 +1,7 @@
 //! What the client in the cluster tells the harness: one JSON object a line, on standard output.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -60,9 +61,11 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Rows read back as they were written.
+    /// Rows read back at QUORUM as they were written.
     pub verified: u64,
-    /// Rows that are missing, or hold something else.
+    /// Rows that a quorum did not have, and some node had: read back at ALL, which also brings them to all nodes.
+    pub behind: u64,
+    /// Rows that no node has, or that hold something else.
     pub lost: u64,
     /// Rows that could not be read: neither verified nor lost.
     pub unreadable: u64,
@@ -71,9 +74,21 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether every acknowledged row is there.
+    /// Whether every acknowledged row is there for every client.
+    pub fn all_is_there(&self) -> bool {
+        self.nothing_lost() && self.behind == 0
+    }
+
+    /// Whether every acknowledged row is on a node at least.
     pub fn nothing_lost(&self) -> bool {
         self.lost == 0 && self.unreadable == 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, unreadable, behind, .. } = self;
+        write!(f, "{lost} rows are lost, {unreadable} cannot be read, {behind} are not on a quorum of nodes")
     }
 }
 

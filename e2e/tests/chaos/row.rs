@@ -93,7 +93,10 @@ impl Row {
         let verdict = load::stop(NAMESPACE)?;
         (line.failed, line.lost) = (verdict.load.failures(), verdict.lost + verdict.unreadable);
         let outcome = outcome?;
-        ensure!(verdict.nothing_lost(), "{} rows are lost, {} unreadable", verdict.lost, verdict.unreadable);
+        // A node that is killed while another one is away is a second fault for a ring of three: what it had acknowledged in
+        // its last moment may be left on one node only, until a read at ALL or a repair finds it there.
+        let enough = if self.nodes == Nodes::Hit { verdict.nothing_lost() } else { verdict.all_is_there() };
+        ensure!(enough, "{verdict}");
         let failures = load::failures(NAMESPACE);
         let first = failures
             .first()
@@ -104,7 +107,11 @@ impl Row {
             line.failed,
             first.unwrap_or_default()
         );
-        Ok(if note.is_empty() { outcome } else { format!("{outcome}; {note}") })
+        let behind = match verdict.behind {
+            0 => String::new(),
+            rows => format!("{rows} rows were on one node only"),
+        };
+        Ok([outcome, note, behind].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "))
     }
 }
 

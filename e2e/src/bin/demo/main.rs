@@ -61,7 +61,7 @@ fn demo() -> Result<()> {
     println!("\n{}", summary::text_of(&request, &Releases { before, after }, &verdict)?);
     println!("{}", kubectl(&["get", "cas,casops,petset,pods", "-n", NAMESPACE])?);
     println!("The ring stays. How it went, step by step: kubectl describe casops -n {NAMESPACE}");
-    ensure!(verdict.nothing_lost(), "{} rows are lost, {} unreadable", verdict.lost, verdict.unreadable);
+    ensure!(verdict.all_is_there(), "{verdict}");
     Ok(())
 }
 

@@ -51,7 +51,7 @@ pub fn text_of(request: &CassandraOpsRequest, releases: &Releases, verdict: &Ver
         ("failed requests", verdict.load.failures()),
         ("longest pause between writes (ms)", verdict.load.longest_gap_ms),
         ("rows read back at the end", verdict.verified),
-        ("rows lost", verdict.lost),
+        ("rows lost", verdict.lost + verdict.behind),
     ] {
         writeln!(text, "{what:<34} {count:>8}")?;
     }

@@ -60,7 +60,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     tokio::join!(writes, reads, reports);
     let verdict = load.verify().await;
     print(&Report::Verdict(verdict.clone()))?;
-    ensure!(verdict.nothing_lost(), "{} rows are lost, {} unreadable", verdict.lost, verdict.unreadable);
+    ensure!(verdict.all_is_there(), "{verdict}");
     Ok(())
 }
 
@@ -98,6 +98,7 @@ struct Load {
     session: Session,
     insert: PreparedStatement,
     select: PreparedStatement,
+    select_of_all: PreparedStatement,
     /// Tells the rows of this run from those of others.
     writer: i64,
     started: Instant,
@@ -131,22 +132,23 @@ impl Load {
         for cql in ddl {
             session.query_unpaged(cql.as_str(), ()).await.with_context(|| cql)?;
         }
-        let prepare = async |cql: String| {
+        let prepare = async |cql: &str, consistency| {
             let mut statement = session.prepare(cql).await?;
-            statement.set_consistency(Consistency::Quorum);
+            statement.set_consistency(consistency);
             statement.set_is_idempotent(true);
             anyhow::Ok(statement)
         };
-        let insert =
-            prepare(format!("INSERT INTO {keyspace}.rows (writer, sequence, content) VALUES (?, ?, ?)"));
-        let select =
-            prepare(format!("SELECT content FROM {keyspace}.rows WHERE writer = ? AND sequence = ?"));
-        let (insert, select) = (insert.await?, select.await?);
+        let insert = format!("INSERT INTO {keyspace}.rows (writer, sequence, content) VALUES (?, ?, ?)");
+        let insert = prepare(&insert, Consistency::Quorum).await?;
+        let cql = format!("SELECT content FROM {keyspace}.rows WHERE writer = ? AND sequence = ?");
+        let select = prepare(&cql, Consistency::Quorum).await?;
+        let select_of_all = prepare(&cql, Consistency::All).await?;
         let tally = Tally { acknowledged: vec![], last: Instant::now(), progress: Progress::default() };
         Ok(Self {
             session,
             insert,
             select,
+            select_of_all,
             writer: rand::rng().random(),
             started: Instant::now(),
             tally: Mutex::new(tally),
@@ -182,7 +184,7 @@ impl Load {
                 count => acknowledged[rand::rng().random_range(0..count)],
             }
         };
-        let error = match self.fetch(sequence).await {
+        let error = match self.fetch(&self.select, sequence).await {
             Ok(Some(content)) if content == self.content(sequence) => {
                 self.tally().progress.read_ok += 1;
                 return;
@@ -194,8 +196,8 @@ impl Load {
         self.complain("read", sequence, error);
     }
 
-    async fn fetch(&self, sequence: i64) -> anyhow::Result<Option<String>> {
-        let result = self.session.execute_unpaged(&self.select, (self.writer, sequence)).await?;
+    async fn fetch(&self, select: &PreparedStatement, sequence: i64) -> anyhow::Result<Option<String>> {
+        let result = self.session.execute_unpaged(select, (self.writer, sequence)).await?;
         Ok(result.into_rows_result()?.maybe_first_row::<(String,)>()?.map(|(content,)| content))
     }
 
@@ -235,24 +237,36 @@ impl Load {
         let verdict = Verdict { load: self.tally().progress.clone(), ..Verdict::default() };
         stream::iter(acknowledged)
             .map(|sequence| async move {
-                for _ in 0..ATTEMPTS {
-                    if let Ok(content) = self.fetch(sequence).await {
-                        return Some(content.is_some_and(|content| content == self.content(sequence)));
+                match self.reads_as_written(&self.select, sequence).await {
+                    Some(false) => {
+                        self.complain("verify", sequence, "a quorum does not have it".to_owned());
+                        (false, self.reads_as_written(&self.select_of_all, sequence).await)
                     }
-                    sleep(Duration::from_secs(1)).await;
+                    by_quorum => (true, by_quorum),
                 }
-                None
             })
             .buffer_unordered(IN_FLIGHT)
-            .fold(verdict, async |mut verdict, intact| {
-                match intact {
-                    Some(true) => verdict.verified += 1,
-                    Some(false) => verdict.lost += 1,
-                    None => verdict.unreadable += 1,
+            .fold(verdict, async |mut verdict, read| {
+                match read {
+                    (true, Some(true)) => verdict.verified += 1,
+                    (false, Some(true)) => verdict.behind += 1,
+                    (_, Some(false)) => verdict.lost += 1,
+                    (_, None) => verdict.unreadable += 1,
                 }
                 verdict
             })
             .await
+    }
+
+    /// Asks until there is an answer. `None`: there was none for long.
+    async fn reads_as_written(&self, select: &PreparedStatement, sequence: i64) -> Option<bool> {
+        for _ in 0..ATTEMPTS {
+            if let Ok(content) = self.fetch(select, sequence).await {
+                return Some(content.is_some_and(|content| content == self.content(sequence)));
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        None
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
