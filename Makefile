@@ -79,9 +79,9 @@ release: $(cyclonedx) ## Chart, images and bills of materials of this version, w
 	rm -rf target/release-files
 	e2e/images/build release target/release-files
 	PATH="$$(e2e/cluster/cluster tool helm):$$PATH" helm package $(chart) --destination target/release-files
+	SOURCE_DATE_EPOCH=0 $(cyclonedx) cyclonedx --quiet --format json
 	for operator in provisioner ops-manager; do \
-	  SOURCE_DATE_EPOCH=0 $(cyclonedx) cyclonedx --quiet --format json --manifest-path crates/$$operator/Cargo.toml; \
-	  mv crates/$$operator/$$operator.cdx.json target/release-files/cassandra-$$operator.cdx.json; \
+	  sed 's|$(CURDIR)|/src|g' crates/$$operator/$$operator.cdx.json >target/release-files/cassandra-$$operator.cdx.json; \
 	done
 	find crates e2e -name '*.cdx.json' -delete
 	cd target/release-files; sha256sum * | tee SHA256SUMS
