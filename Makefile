@@ -23,7 +23,7 @@ else
 	e2e/run demo
 endif
 
-test: check unit e2e ## All tests, from lints to end to end
+test: check unit e2e ## Lints, unit tests, end to end: what each change must pass
 
 check: $(deny) $(machete) ## Formatting, lints, documentation, dependencies
 	cargo fmt --all --check
@@ -42,6 +42,7 @@ e2e: ## Tests on a real cluster with real Cassandra
 	  helm lint --strict $(chart); \
 	  cargo test --workspace --features e2e/cluster --locked \
 	    --test chart --test validation --test real_api --test ring --test standalone -- --test-threads=1 --nocapture; \
+	  cargo test --workspace --features e2e/cluster --locked --test docs -- a_block_is_run_or_known a_link_leads_to_a_file; \
 	  [ -n "$${KUBE_CONTEXT:-}" ] || cargo test --workspace --features e2e/cluster --locked --test rights'
 
 docs-test: ## Every command of the documentation, on the cluster; DOC=<part of a file's name> selects
@@ -50,8 +51,8 @@ docs-test: ## Every command of the documentation, on the cluster; DOC=<part of a
 install-test: ## The chart beside a running Cassandra: upgraded, limited to a namespace, uninstalled, installed again
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test install -- --nocapture
 
-monitoring-test: ## Alerts and dashboard in a real Prometheus, while a Cassandra is updated
-	e2e/run cargo test --workspace --features e2e/cluster --locked --test monitoring -- --test-threads=1 --nocapture
+monitoring-test: ## Alerts and dashboard in a real Prometheus, while a ring is updated; PICTURE=<file.png> draws it
+	PICTURE=$(abspath $(PICTURE)) e2e/run cargo test --workspace --features e2e/cluster --locked --test monitoring -- --test-threads=1 --nocapture
 
 model: ## The halt protocol in every order of events, in larger bounds than the tests have
 	cargo test --package ops-manager --locked --test halt_protocol -- --include-ignored --nocapture --test-threads=1
@@ -84,7 +85,7 @@ release: $(cyclonedx) ## Chart, images and bills of materials of this version, w
 	  sed 's|$(CURDIR)|/src|g' crates/$$operator/$$operator.cdx.json >target/release-files/cassandra-$$operator.cdx.json; \
 	done
 	find crates e2e -name '*.cdx.json' -delete
-	cd target/release-files; sha256sum * | tee SHA256SUMS
+	cd target/release-files; sums=$$(sha256sum *); echo "$$sums" | tee SHA256SUMS
 
 crds: ## Write the definitions into the chart, from the types
 	cargo run --quiet --package api --bin crdgen -- $(chart)/crds

@@ -17,6 +17,8 @@ const NAMESPACE: &str = "e2e-install";
 const ELSEWHERE: &str = "e2e-elsewhere";
 const CASSANDRA: &str = "cas/db";
 const OPERATORS: [&str; 2] = ["provisioner", "ops-manager"];
+/// Another name of the operators' images, as if they were those of the next release.
+const NEXT: &str = "next";
 
 #[test]
 fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
@@ -31,6 +33,9 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     ensure!(pod == self::pod()?, "an upgrade of the chart has touched the pod");
     OPERATORS.iter().try_for_each(|operator| another_leads(operator))?;
 
+    upgrade_of_the_images()?;
+    ensure!(pod == self::pod()?, "new images of the operators have touched the pod");
+
     upgrade(&format!("watchNamespaces={{{NAMESPACE}}},operators.replicas=1"))?;
     ensure!(pod == self::pod()?, "the change to one namespace has touched the pod");
     helm(&["test", RELEASE])?;
@@ -43,6 +48,22 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     ensure!(pod == self::pod()?, "new operators have touched the pod");
     remove_namespace(ELSEWHERE)?;
     remove_namespace(NAMESPACE)
+}
+
+/// The provisioner's image is in the pods of a Cassandra too, so that their template changes.
+fn upgrade_of_the_images() -> Result<()> {
+    let tag = std::env::var("E2E_TAG").context("E2E_TAG")?;
+    for operator in OPERATORS {
+        let image = format!("localhost/cassandra-{operator}");
+        machine::tag_image(&format!("{image}:{tag}"), &format!("{image}:{NEXT}"))?;
+    }
+    upgrade(&format!("image.tag={NEXT}"))?;
+    observed()?;
+    wait_for("the new image in the template of the pods", NAMESPACE, 30, || {
+        let set = get(NAMESPACE, "statefulset/db")?;
+        let image = text(&set, "/spec/template/spec/initContainers/0/image");
+        Ok(image.ends_with(&format!(":{NEXT}")).then_some(()))
+    })
 }
 
 /// The leader is lost without a last word, and the other replica goes on.
@@ -121,8 +142,18 @@ fn pod() -> Result<(String, Value)> {
 }
 
 fn upgrade(values: &str) -> Result<()> {
-    helm(&["upgrade", RELEASE, CHART, "--reuse-values", "--wait", "--timeout", "3m", "--set", values])
-        .map(drop)
+    helm(&[
+        "upgrade",
+        RELEASE,
+        CHART,
+        "--reset-then-reuse-values",
+        "--wait",
+        "--timeout",
+        "3m",
+        "--set",
+        values,
+    ])
+    .map(drop)
 }
 
 fn install(values: &str) -> Result<()> {

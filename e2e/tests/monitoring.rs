@@ -1,10 +1,12 @@
-//! Alerts and dashboard, as a real Prometheus sees them while a real Cassandra is updated.
+//! Alerts and dashboard, as a real Prometheus sees them while a real ring is updated.
 
 #[path = "monitoring/prometheus.rs"]
 mod prometheus;
 
+use std::env;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use e2e::kubectl::{apply, fresh_namespace, patch, phase, remove_namespace, wait_for};
@@ -15,6 +17,12 @@ use prometheus::Prometheus;
 
 const ALERTS: &str = "../charts/cassandra-operators/files/alerts.yaml";
 const DASHBOARD: &str = "../charts/cassandra-operators/files/dashboard.json";
+/// Draws a dashboard; see the README there.
+const DRAWER: &str = "tests/monitoring/dashboard";
+/// Names the file of a picture, for a run that is to make one.
+const PICTURE: &str = "PICTURE";
+/// How far back panels look.
+const MINUTES: u32 = 10;
 const NAMESPACE: &str = "e2e-monitoring";
 const CASSANDRA: &str = "cas/db";
 /// What shows nothing as long as nothing is wrong with the operators.
@@ -29,7 +37,7 @@ fn alerts_fire_when_they_should() -> Result<()> {
 
 #[test]
 fn alerts_and_dashboard_show_what_happens() -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("cassandra-monitoring-{}", std::process::id()));
+    let folder = env::temp_dir().join(format!("cassandra-monitoring-{}", std::process::id()));
     let prometheus = Prometheus::start(&folder, Path::new(ALERTS))?;
     eprintln!("==> Prometheus answers at {}, with files in {}", prometheus.url, folder.display());
     let all = "count by (job) (up == 1)";
@@ -38,18 +46,21 @@ fn alerts_and_dashboard_show_what_happens() -> Result<()> {
     })?;
 
     fresh_namespace(NAMESPACE)?;
-    apply(&manifests::standalone(NAMESPACE, "db", "4.1.10").to_string())?;
-    phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
+    apply(&manifests::ring(NAMESPACE, "db", "4.1.10").to_string())?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 300)?;
     apply(&manifests::version(MISSING, "localhost/cassandra:missing").to_string())?;
     update("to-nowhere", MISSING, "Failed")?;
     alert(&prometheus, "CassandraOpsRequestFailed", "firing", &format!("namespace=\"{NAMESPACE}\""))?;
     update("to-5-0", "5.0.6", "Successful")?;
+    if let Some(file) = env::var_os(PICTURE).filter(|file| !file.is_empty()) {
+        draw(&prometheus, Path::new(&file))?;
+    }
     patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "halted": true } }))?;
     alert(&prometheus, "CassandraHaltStuck", "pending", "cassandra=\"db\"")?;
     let quiet = prometheus.query(r#"ALERTS{alertname="CassandraOperatorWithoutLeader"}"#)?;
     ensure!(quiet.is_empty(), "an operator is said to have no leader: {quiet:?}");
     for (panel, expression) in panels()? {
-        let series = prometheus.range(&expression, 10)?;
+        let series = prometheus.range(&expression, MINUTES)?;
         ensure!(!series.is_empty() || EMPTY.contains(&panel.as_str()), "{panel} shows nothing: {expression}");
     }
     drop(prometheus);
@@ -67,6 +78,20 @@ fn alert(prometheus: &Prometheus, name: &str, state: &str, labels: &str) -> Resu
     wait_for(&format!("the alert {name}"), NAMESPACE, 60, || {
         Ok((!prometheus.query(&alert)?.is_empty()).then_some(()))
     })
+}
+
+/// The dashboard as it looks now.
+fn draw(prometheus: &Prometheus, picture: &Path) -> Result<()> {
+    let installed = Command::new("npm").args(["ci", "--ignore-scripts", "--prefix", DRAWER]).status();
+    ensure!(installed.context("npm cannot be started")?.success(), "npm ci has failed in {DRAWER}");
+    let drawn = Command::new("node")
+        .arg(format!("{DRAWER}/screenshot.mjs"))
+        .args([&prometheus.url, DASHBOARD])
+        .arg(picture)
+        .arg(MINUTES.to_string())
+        .status();
+    ensure!(drawn.context("node cannot be started")?.success(), "the dashboard cannot be drawn");
+    Ok(())
 }
 
 /// Title and expression of each query of the dashboard, with its variables filled in as Grafana does.

@@ -57,10 +57,14 @@ spec:
               containerPort: 8080
           livenessProbe:
             httpGet: {path: /livez, port: http}
-            {{- toYaml .values.livenessProbe | nindent 12 }}
+            {{- with .values.livenessProbe }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
           readinessProbe:
             httpGet: {path: /readyz, port: http}
-            {{- toYaml .values.readinessProbe | nindent 12 }}
+            {{- with .values.readinessProbe }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
           resources:
             {{- toYaml .values.resources | nindent 12 }}
 {{- end }}

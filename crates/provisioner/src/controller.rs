@@ -68,19 +68,23 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         _ => Missing::Wait,
     };
     let login = login::find(context, &plan, when_missing).await?;
-    let refusal = match (version, &login) {
-        (None, _) => Some(unknown_version(&plan)),
-        (_, Err(refusal)) => Some(refusal.clone()),
-        (Some(version), Ok(_)) => context.provision(&plan, &observed, &version).await?.err(),
+    let provisioned = match (version, &login) {
+        (None, _) => Ok(Err(unknown_version(&plan))),
+        (_, Err(refusal)) => Ok(Err(refusal.clone())),
+        (Some(version), Ok(_)) => context.provision(&plan, &observed, &version).await,
     };
+    let refusal = provisioned.as_ref().ok().and_then(|refused| refused.as_ref().err());
     let verdict = match login {
         Ok(credentials) => context.check(&plan, &observed, credentials).await,
-        Err(_) => None,
+        // Nothing is known of nodes that cannot be asked.
+        Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
     };
-    let findings = Findings { observed: &observed, refusal: refusal.as_ref(), verdict: verdict.as_ref() };
+    let findings = Findings { observed: &observed, refusal, verdict: verdict.as_ref() };
     let status = status::of(&cassandra, &findings, &context.operator.clock.time());
     let cassandra = context.tell(&cassandra, status).await?;
-    Ok(Some(if refusal.is_some() && !observed.has_begun() { REFUSED } else { every(&cassandra) }))
+    // An object that cannot be written must not hide how the ring is.
+    let refused = provisioned?.is_err();
+    Ok(Some(if refused && !observed.has_begun() { REFUSED } else { every(&cassandra) }))
 }
 
 fn unknown_version(plan: &Plan) -> Refusal {

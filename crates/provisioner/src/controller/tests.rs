@@ -284,6 +284,22 @@ async fn a_lost_login_of_a_ring_is_not_replaced_by_another() {
     step(&api, &Memory::default()).await.unwrap();
     assert!(api.get::<Secret>(NAMESPACE, "db-auth").is_none());
     assert_eq!(condition(&api, condition_type::PROVISIONING_STARTED).0, "AuthSecretNotFound");
+    assert!(condition(&api, condition_type::READY).1.contains("Secret demo/db-auth does not exist"));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_written_does_not_hide_how_the_ring_is() {
+    let (api, memory) = (fake(&json!({})), Memory::default());
+    begin(&api, &memory).await;
+    make_ready(&api);
+    step(&api, &memory).await.unwrap();
+    assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "AllReplicasReady");
+
+    api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
+    api.change::<Pod>(NAMESPACE, "db-rack-a-0", |pod| pod.status = None);
+    api.fail_nth(1, 422);
+    step(&api, &memory).await.unwrap_err();
+    assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "SomeReplicasNotReady");
 }
 
 #[rstest]

@@ -1,11 +1,13 @@
 //! The pods of a rack: what the operator needs, and over it what the user wants.
 
-use api::{CassandraVersion, names, pod_template};
+use api::{CassandraVersion, labels, names, pod_template};
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext,
-    PodSpec, Probe, SeccompProfile, SecurityContext, TCPSocketAction, VolumeMount,
+    Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
+    TCPSocketAction, VolumeMount, WeightedPodAffinityTerm,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
@@ -27,6 +29,7 @@ pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: 
 
     let run_as_user = version.spec.security_context.run_as_user;
     let mut pod = PodSpec {
+        affinity: (plan.nodes() > 1).then(|| apart(plan)),
         containers: vec![node],
         service_account_name: Some(plan.name.clone()),
         automount_service_account_token: Some(false),
@@ -45,6 +48,28 @@ pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: 
     pod.merge_from(of_user(user));
     pod.init_containers = Some(init.into_iter().chain(own).collect());
     pod
+}
+
+/// A PlacementPolicy spreads the pods of one rack. Two racks on one machine would be lost with it together, so the pods of the
+/// whole ring keep apart as well. It is a wish: where there are fewer machines, they start all the same.
+fn apart(plan: &Plan) -> Affinity {
+    let term = |(weight, topology): (i32, &str)| WeightedPodAffinityTerm {
+        weight,
+        pod_affinity_term: PodAffinityTerm {
+            topology_key: topology.to_owned(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(labels::selectors(&plan.name)),
+                ..LabelSelector::default()
+            }),
+            ..PodAffinityTerm::default()
+        },
+    };
+    let terms = [(100, "kubernetes.io/hostname"), (50, "topology.kubernetes.io/zone")].map(term);
+    let pod_anti_affinity = Some(PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(terms.into()),
+        ..PodAntiAffinity::default()
+    });
+    Affinity { pod_anti_affinity, ..Affinity::default() }
 }
 
 /// What is left of the user's template when its containers of special meaning are taken out.
