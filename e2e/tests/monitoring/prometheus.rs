@@ -26,10 +26,11 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Builds it, unless that was done before, and starts it with files in the folder.
-    pub fn start(folder: &Path, alerts: &Path) -> Result<Self> {
+    pub fn start(folder: &Path, rules: &str) -> Result<Self> {
         let tools = tools()?;
         fs::create_dir_all(folder)?;
-        let alerts = alerts.canonicalize().with_context(|| alerts.display().to_string())?;
+        let alerts = folder.join("alerts.yaml");
+        fs::write(&alerts, rules)?;
         let settings = folder.join("prometheus.json");
         // JSON is YAML too.
         fs::write(&settings, configuration(&alerts)?.to_string())?;
