@@ -61,7 +61,7 @@ fn upgrade_of_the_images() -> Result<()> {
     observed()?;
     wait_for("the new image in the template of the pods", NAMESPACE, 30, || {
         let set = get(NAMESPACE, "statefulset/db")?;
-        let image = text(&set, "/spec/template/spec/initContainers/0/image");
+        let image = text(&set, "/spec/template/spec/initContainers/1/image");
         Ok(image.ends_with(&format!(":{NEXT}")).then_some(()))
     })
 }
