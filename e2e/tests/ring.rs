@@ -36,8 +36,8 @@ fn the_life_of_a_ring() -> Result<()> {
     update::the_ops_manager_ends_in_the_middle_and_goes_on()?;
     if embedded() {
         silence::a_quiet_ring_costs_no_write()?;
-        silence::a_halt_of_the_user_is_respected()?;
     }
+    silence::a_halt_of_the_user_is_respected()?;
     update::pods_are_renewed_one_at_a_time_in_order_of_the_racks()?;
     the_end()
 }
