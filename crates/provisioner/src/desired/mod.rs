@@ -16,7 +16,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use auth::{credentials, secret as auth_secret};
 pub use config::{INLINE_KEY, OPERATOR_KEY};
-pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
+pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 
 use crate::plan::Plan;
 

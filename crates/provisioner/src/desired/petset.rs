@@ -19,6 +19,8 @@ use crate::plan::{Plan, Rack};
 
 /// Configuration of the node, as the main container sees it.
 pub const CONFIG_PATH: &str = "/etc/cassandra";
+/// In that folder: the release of the image, where `render-config` reads it.
+pub const RELEASE_FILE: &str = "release";
 /// Data of the node.
 pub const DATA_PATH: &str = "/var/lib/cassandra";
 /// The operator's and the user's inline settings, where `render-config` reads them.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH};
+use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 use super::resources;
 use super::services::PORTS;
 use crate::plan::{DATACENTER, Plan, Rack};
@@ -166,9 +166,11 @@ fn take<T>(list: &mut Vec<T>, which: impl Fn(&T) -> bool) -> Option<T> {
     list.iter().position(which).map(|position| list.remove(position))
 }
 
-/// Copies the image's own configuration, so that each version starts from its own defaults.
+/// Copies the image's own configuration, so that each version starts from its own defaults, and notes which release it is.
 fn copy_config(version: &CassandraVersion, node: &Container) -> Container {
-    let command = ["sh", "-c", "cp -R /etc/cassandra/. /config/"];
+    let script =
+        format!("cp -R /etc/cassandra/. /config/ && echo \"$CASSANDRA_VERSION\" >/config/{RELEASE_FILE}");
+    let command = ["sh", "-c", &script];
     Container {
         name: names::INIT_CONTAINER.to_owned(),
         image: node.image.clone(),
@@ -194,7 +196,7 @@ fn render_config(
     let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
     let mut mounts = vec![
         mount("config", CONFIG_PATH),
-        read_only(mount(names::DATA_VOLUME, DATA_PATH)),
+        mount(names::DATA_VOLUME, DATA_PATH),
         read_only(mount("operator-config", OPERATOR_CONFIG_PATH)),
     ];
     mounts.extend(custom.then(|| read_only(mount("custom-config", CUSTOM_CONFIG_PATH))));

@@ -4,6 +4,7 @@
 //! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server
 //! and, before the first start of a node, to the nodes before it.
 
+mod commit_log;
 mod owned;
 mod rackdc;
 mod seeds;
@@ -17,7 +18,7 @@ use api::names::CONFIG_KEY;
 use thiserror::Error;
 
 use crate::desired::{
-    CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY,
+    CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY, RELEASE_FILE,
 };
 
 /// What is known of the node only in its pod.
@@ -43,7 +44,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("cannot {verb} {path}: {source}")]
     File {
-        /// `read` or `write`.
+        /// What was tried: `read`, `write`, `adapt`.
         verb: &'static str,
         /// The file.
         path: PathBuf,
@@ -87,6 +88,7 @@ pub fn run(node: &Node) -> Result<(), Error> {
         seeds::wait_for_ring(&rendered.seeds)
             .map_err(|problem| Error::Content { origin: "seeds", problem })?;
     } else {
+        adapt_commit_log(config)?;
         seeds::wait_for_addresses(&rendered.seeds);
     }
     write(&base_path, &rendered.cassandra_yaml)?;
@@ -128,6 +130,28 @@ impl Sources {
         let cassandra_yaml = yaml::print(&settings).map_err(refused(base))?;
         Ok(Rendered { cassandra_yaml, seeds })
     }
+}
+
+/// After a newer release: see [`commit_log`].
+fn adapt_commit_log(config: &Path) -> Result<(), Error> {
+    let release = read(&config.join(RELEASE_FILE))?.unwrap_or_default();
+    let mut numbers = release.trim().split('.').map(str::parse);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        eprintln!(
+            "the image has no variable CASSANDRA_VERSION: the commit log of a newer release would not be adapted"
+        );
+        return Ok(());
+    };
+    let folder = Path::new(DATA_PATH).join("commitlog");
+    let lines = commit_log::adapt(&folder, (major, minor)).map_err(|source| Error::File {
+        verb: "adapt",
+        path: folder,
+        source,
+    })?;
+    for line in lines {
+        eprintln!("{line}");
+    }
+    Ok(())
 }
 
 /// Whether this node has never been part of a ring: Cassandra makes its system tables before anything else.
