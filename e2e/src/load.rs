@@ -11,12 +11,13 @@ pub const POD: &str = "load";
 /// What ends the load; nothing else can, since the image holds no shell.
 const UNTIL: &str = "/tmp/stop";
 
-/// Starts the load on a ring of the racks a, b and c, and waits until rows flow.
-pub fn start(namespace: &str, database: &str) -> Result<()> {
+/// Starts the load on a ring with these pods, each the first of its rack, and waits until rows flow. Each row has as many copies.
+pub fn start(namespace: &str, database: &str, pods: &[&str]) -> Result<()> {
     // The headless Services of the racks: a way into the ring for each node.
-    let contacts = ["a", "b", "c"].map(|rack| format!("{database}-rack-{rack}-pods:9042")).join(",");
-    let secret = format!("{database}-auth");
-    let args = ["load", "--contacts", &contacts, "--until-file", UNTIL];
+    let contact = |pod: &&str| format!("{}-pods:9042", pod.trim_end_matches("-0"));
+    let contacts = pods.iter().map(contact).collect::<Vec<_>>().join(",");
+    let (secret, copies) = (format!("{database}-auth"), pods.len().to_string());
+    let args = ["load", "--contacts", &contacts, "--replication", &copies, "--until-file", UNTIL];
     let pod = client::pod(namespace, POD, &Login::Secret(&secret), &args)?;
     apply(&pod.to_string())?;
     wait_for("rows of the load", namespace, 120, || Ok((progress(namespace).acknowledged > 0).then_some(())))

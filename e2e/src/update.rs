@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::kubectl::{condition, get, text};
-use crate::manifests;
 
 /// The request if it has ended and lets itself be deleted; `Null` if it is gone. While the API server does not answer nobody
 /// knows.
@@ -22,17 +21,17 @@ pub fn ended(namespace: &str, request: &str) -> Option<Value> {
 }
 
 /// Waits until the ring is Ready on the version, all of it, and nothing of a request is left on it.
-pub fn is_whole_on(namespace: &str, ring: &str, version: &str) -> Result<()> {
+pub fn is_whole_on(namespace: &str, ring: &str, pods: &[&str], version: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
-        match whole_on(namespace, ring, version) {
+        match whole_on(namespace, ring, pods, version) {
             Err(_) if Instant::now() < deadline => sleep(Duration::from_secs(1)),
             found => return found,
         }
     }
 }
 
-fn whole_on(namespace: &str, name: &str, version: &str) -> Result<()> {
+fn whole_on(namespace: &str, name: &str, names: &[&str], version: &str) -> Result<()> {
     let ring = get(namespace, &format!("cas/{name}"))?;
     let (phase, found) = (text(&ring, "/status/phase"), text(&ring, "/spec/version"));
     ensure!(phase == "Ready" && found == version, "the ring is {phase} on {found}, not Ready on {version}");
@@ -43,8 +42,8 @@ fn whole_on(namespace: &str, name: &str, version: &str) -> Result<()> {
     ensure!(!paused, "the provisioner has not heard of the end of the halt");
     let pods = get(namespace, "pods")?;
     let pods = || pods["items"].as_array().into_iter().flatten();
-    for name in manifests::pods(name) {
-        let image = pods().find(|pod| pod["metadata"]["name"] == *name);
+    for name in names {
+        let image = pods().find(|pod| pod["metadata"]["name"] == **name);
         let image = image.map(|pod| text(pod, "/spec/containers/0/image")).unwrap_or_default();
         ensure!(image.ends_with(&format!(":{version}")), "pod {name} has image {image:?}");
     }

@@ -4,6 +4,8 @@
 //! runs all rows, `make chaos ROW=...` those whose names contain a word. What every change is tested with is in the ring's story.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+#[path = "chaos/back.rs"]
+mod back;
 #[path = "chaos/floor.rs"]
 mod floor;
 #[path = "chaos/matrix.rs"]

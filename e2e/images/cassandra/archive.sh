@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes one docker-archive with an image for each release in ./versions, and one that is broken on purpose
-# (cassandra:crash). An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
+# Writes one docker-archive with an image for each release in ./versions, and some that are broken on purpose
+# (cassandra:crash, and one for each fault of faulty/). An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
 # them together: written by hand it needs no daemon, holds the shared base layer once, and the same content always
 # gives the same digests.
 set -euo pipefail
@@ -31,9 +31,9 @@ quoted() { # quoted PREFIX SUFFIX WORD...: the words as items of a JSON list
   done
 }
 
-image() { # image TAG RELEASE LAYER...: adds the configuration of one image, and its line of the manifest
-  local tag=$1 release=$2 id
-  shift 2
+image() { # image TAG RELEASE FAULT LAYER...: adds the configuration of one image, and its line of the manifest
+  local tag=$1 release=$2 fault=$3 id
+  shift 3
   cat >"$work/config.json" <<JSON
 {
   "architecture": "$(dpkg --print-architecture)",
@@ -46,6 +46,7 @@ image() { # image TAG RELEASE LAYER...: adds the configuration of one image, and
       "JAVA_HOME=/opt/java/openjdk",
       "CASSANDRA_HOME=/opt/cassandra",
       "CASSANDRA_CONF=/etc/cassandra",
+      "FAULT=$fault",
       "CASSANDRA_VERSION=$release"
     ],
     "Entrypoint": ["docker-entrypoint.sh"],
@@ -82,14 +83,22 @@ base_layer=$(layer "$work/base.tar")
 while read -r release; do
   echo "cassandra $release" >&2
   layers=("$base_layer" "$(release_layer "$release")")
-  image "$release" "$release" "${layers[@]}"
+  image "$release" "$release" '' "${layers[@]}"
 done <"$here/versions"
 
 # On top of the last release.
 cp -r "$here/crash" "$work/crash"
 chmod -R u=rwX,go=rX "$work/crash"
 reproducible_tar "$work/crash" "$work/layer.tar"
-image crash "$release" "${layers[@]}" "$(layer "$work/layer.tar")"
+image crash "$release" '' "${layers[@]}" "$(layer "$work/layer.tar")"
+cp -r "$here/faulty" "$work/faulty"
+cp "$here/common/opt/cassandra/bin/cassandra" "$work/faulty/opt/cassandra/bin/cassandra-as-released"
+chmod -R u=rwX,go=rX "$work/faulty"
+reproducible_tar "$work/faulty" "$work/layer.tar"
+layers+=("$(layer "$work/layer.tar")")
+for fault in killed unstarted hungry; do
+  image "$fault" "$release" "$fault" "${layers[@]}"
+done
 
 { echo '['; paste -sd , "$work/images"; echo ']'; } >"$work/archive/manifest.json"
 reproducible_tar "$work/archive" "$out"

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::row::{Ending, Row};
 use crate::stage::{NAMESPACE, PODS, RING, Stage, cassandra};
 use crate::step::Step;
-use crate::{floor, witness};
+use crate::{back, floor, witness};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
@@ -34,6 +34,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(of_the_api_server());
     rows.extend(of_nodes());
     rows.extend(of_users());
+    rows.extend(back::rows());
     for step in Step::ALL {
         for when in [When::Before, When::After] {
             rows.push(Row::new("ops-manager killed", at(when, step), Ending::Updated, move |stage| {

@@ -9,7 +9,7 @@ use e2e::{load, update};
 use serde_json::Value;
 
 use crate::node_logs::NodeLogs;
-use crate::stage::{NAMESPACE, RING, Stage};
+use crate::stage::{NAMESPACE, RING, Shape, Stage};
 
 /// What must come of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Ending {
     Updated,
     /// The request has failed, and the ring runs what it ran before; at most the first pod was ever renewed.
     RolledBack,
+    /// The same, but the bad image served for a while, and may have come to other pods meanwhile.
+    Returned,
     /// The request is gone, and the ring runs what it ran before.
     Stopped,
     /// There was no request.
@@ -38,6 +40,9 @@ pub struct Row {
     pub step: String,
     pub ending: Ending,
     pub nodes: Nodes,
+    /// The ring that it needs, and of which release.
+    shape: Shape,
+    release: Option<&'static str>,
     /// Asks for the update and does the damage. What it answers is added to the outcome.
     pub act: Box<Act>,
 }
@@ -49,11 +54,16 @@ impl Row {
         ending: Ending,
         act: impl Fn(&mut Stage) -> Result<String> + 'static,
     ) -> Self {
-        Self { fault, step: step.into(), ending, nodes: Nodes::Untouched, act: Box::new(act) }
+        let (nodes, shape) = (Nodes::Untouched, Shape::Three);
+        Self { fault, step: step.into(), ending, nodes, shape, release: None, act: Box::new(act) }
     }
 
     pub fn hits_nodes(self) -> Self {
         Self { nodes: Nodes::Hit, ..self }
+    }
+
+    pub fn on(self, shape: Shape, release: &'static str) -> Self {
+        Self { shape, release: Some(release), ..self }
     }
 
     pub fn name(&self) -> String {
@@ -68,7 +78,7 @@ impl Row {
     /// Plays it, and leaves a ring that the next row can go on with, or none.
     pub fn play(&self, stage: &mut Stage) -> Line {
         let mut line = Line { fault: self.fault, step: self.step.clone(), ..Line::default() };
-        let played = stage.prepare().and_then(|()| self.fill(stage, &mut line));
+        let played = stage.prepare(self.shape, self.release).and_then(|()| self.fill(stage, &mut line));
         match played {
             Ok(outcome) => line.outcome = outcome,
             Err(error) => {
@@ -84,7 +94,7 @@ impl Row {
 
     fn fill(&self, stage: &mut Stage, line: &mut Line) -> Result<String> {
         let _logs = NodeLogs::follow(&stage.folder, &self.name())?;
-        let before = Stage::pods()?;
+        let before = stage.pods()?;
         let started = Instant::now();
         let note = (self.act)(stage)?;
         let request = if self.ending == Ending::Unchanged { Value::Null } else { stage.end()? };
@@ -122,16 +132,18 @@ impl Ending {
         let word = condition(request, "Failed").map(|failed| text(failed, "/message")).unwrap_or_default();
         let (phase, version) = match self {
             Self::Updated => ("Successful", &stage.target),
-            Self::RolledBack => ("Failed", &stage.source),
+            Self::RolledBack | Self::Returned => ("Failed", &stage.source),
             Self::Stopped | Self::Unchanged => ("", &stage.source),
         };
         ensure!(found == phase, "the request ended as {found:?}, not as {phase:?}: {word}");
-        update::is_whole_on(NAMESPACE, RING, version)?;
-        let renewed = before.iter().zip(Stage::pods()?).filter(|(old, new)| *old != new).count();
+        update::is_whole_on(NAMESPACE, RING, stage.shape.pods(), version)?;
+        let renewed = before.iter().zip(stage.pods()?).filter(|(old, new)| *old != new).count();
         ensure!(self != Self::RolledBack || renewed <= 1, "{renewed} pods were renewed with a bad image");
         Ok(match self {
             Self::Updated => format!("Successful, {version}"),
-            Self::RolledBack => format!("Failed, {renewed} pod renewed, back on {version}: {}", brief(&word)),
+            Self::RolledBack | Self::Returned => {
+                format!("Failed, {renewed} pod renewed, back on {version}: {}", brief(&word))
+            }
             Self::Stopped => format!("stopped, back on {version}"),
             Self::Unchanged => format!("Ready on {version}"),
         })

@@ -19,13 +19,41 @@ use crate::step::Step;
 pub const NAMESPACE: &str = "chaos";
 pub const RING: &str = "ring";
 pub const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
-const RELEASES: [&str; 3] = ["4.1.9", "4.1.10", "5.0.6"];
+/// Of a ring that is one node.
+const SINGLE: [&str; 1] = ["ring-0"];
+pub const RELEASES: [&str; 3] = ["4.1.9", "4.1.10", "5.0.6"];
 /// Of each release. Each update goes one build further; after the last one the ring is made anew.
 const BUILDS: usize = 4;
 /// More than any step takes.
 const TIMEOUT: &str = "10m";
 /// How long an update may take, with anything that happens to it.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What the ring is like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// Three racks with a node each; what it holds has three copies.
+    Three,
+    /// One node.
+    Single,
+}
+
+impl Shape {
+    /// Names of its pods.
+    pub fn pods(self) -> &'static [&'static str] {
+        match self {
+            Self::Three => &PODS,
+            Self::Single => &SINGLE,
+        }
+    }
+
+    fn manifest(self, version: &str) -> Value {
+        match self {
+            Self::Three => manifests::ring(NAMESPACE, RING, version),
+            Self::Single => manifests::standalone(NAMESPACE, RING, version),
+        }
+    }
+}
 
 pub struct Stage {
     /// Logs of the operators, and what was found when a row failed.
@@ -39,6 +67,8 @@ pub struct Stage {
     pub floor: Option<f64>,
     /// How long a step of the next request may take.
     pub timeout: &'static str,
+    /// What the ring is like now.
+    pub shape: Shape,
     /// A row has failed: the next one begins with a ring of its own.
     spoilt: bool,
     requests: usize,
@@ -57,13 +87,15 @@ impl Stage {
             target: String::new(),
             floor: None,
             timeout: TIMEOUT,
+            shape: Shape::Three,
             spoilt: false,
             requests: 0,
         })
     }
 
-    /// A ring that is Ready and has a version left to go to, with a load on it.
-    pub fn prepare(&mut self) -> Result<()> {
+    /// A ring of this shape that is Ready and has a version left to go to, with a load on it. Where a row says which, it is one of
+    /// this release.
+    pub fn prepare(&mut self, shape: Shape, release: Option<&str>) -> Result<()> {
         for operator in [&mut self.provisioner, &mut self.ops_manager] {
             operator.proxy.set(Fault::None);
             operator.start()?;
@@ -71,15 +103,19 @@ impl Stage {
         wait_for("both operators to lead", NAMESPACE, 60, || {
             Ok((self.provisioner.leads()? && self.ops_manager.leads()?).then_some(()))
         })?;
-        if mem::take(&mut self.spoilt) || version_of_ready_ring()?.is_none() {
+        let version = version_of_ready_ring()?;
+        let fits =
+            version.is_some_and(|version| release.is_none_or(|release| is_build_of(&version, release)));
+        if mem::take(&mut self.spoilt) || !fits || self.shape != shape {
             fresh_namespace(NAMESPACE)?;
-            apply(&manifests::ring(NAMESPACE, RING, &build(RELEASES[0], 1)).to_string())?;
+            apply(&shape.manifest(&build(release.unwrap_or(RELEASES[0]), 1)).to_string())?;
+            self.shape = shape;
         }
         phase(NAMESPACE, &cassandra(), &["Ready"], 300)?;
         self.source = version_of_ready_ring()?.context("the ring has no version to go to")?;
         self.target = next(&self.source).context("no later build")?;
         kubectl(&["delete", "pod", "-n", NAMESPACE, load::POD, "--ignore-not-found", "--grace-period=1"])?;
-        load::start(NAMESPACE, RING)
+        load::start(NAMESPACE, RING, shape.pods())
     }
 
     /// Asks for the update.
@@ -133,8 +169,17 @@ impl Stage {
     }
 
     /// Uids of the pods, which change when they are renewed.
-    pub fn pods() -> Result<Vec<String>> {
-        PODS.iter().map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
+    pub fn pods(&self) -> Result<Vec<String>> {
+        self.shape
+            .pods()
+            .iter()
+            .map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid")))
+            .collect()
+    }
+
+    /// The pod that is renewed first.
+    pub fn first_pod(&self) -> &'static str {
+        self.shape.pods()[0]
     }
 
     /// Keeps what a person needs to find the cause.
@@ -175,6 +220,10 @@ fn build(release: &str, number: usize) -> String {
 fn builds() -> impl Iterator<Item = (&'static str, String)> {
     let of = |release| (1..=BUILDS).map(move |number| (release, build(release, number)));
     RELEASES.into_iter().flat_map(of)
+}
+
+fn is_build_of(version: &str, release: &str) -> bool {
+    builds().any(|(of, name)| of == release && name == version)
 }
 
 fn next(version: &str) -> Option<String> {

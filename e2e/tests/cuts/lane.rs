@@ -204,7 +204,9 @@ impl Lane {
         ensure!(found == "Successful", "the request ended as {found:?}: {word}");
         let progress = text(request, "/status/progress");
         ensure!(progress == "3/3", "the request says that {progress} of the nodes were renewed");
-        update::is_whole_on(&self.namespace, &self.ring(), &release(self.release))?;
+        let pods = manifests::pods(&self.ring());
+        let pods = pods.each_ref().map(String::as_str);
+        update::is_whole_on(&self.namespace, &self.ring(), &pods, &release(self.release))?;
         Ok(found)
     }
 

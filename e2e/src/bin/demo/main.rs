@@ -46,7 +46,8 @@ fn demo() -> Result<()> {
     phase(NAMESPACE, &format!("cas/{RING}"), &["Ready"], 900)?;
 
     step("a client that writes and reads rows at QUORUM without pause");
-    load::start(NAMESPACE, RING)?;
+    let pods = manifests::pods(RING);
+    load::start(NAMESPACE, RING, &pods.each_ref().map(String::as_str))?;
     let before = summary::releases()?;
 
     step(&format!("a CassandraOpsRequest: UpdateVersion to {TARGET}"));
