@@ -4,7 +4,7 @@ use scylla::statement::Consistency;
 use uuid::Uuid;
 
 use crate::cql::literal;
-use crate::replication::{self, Change, Replication};
+use crate::replication::{self, Change, Fewer, Replication};
 use crate::{Error, Node};
 
 /// Name of the keyspace; KubeDB's.
@@ -16,8 +16,8 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS kubedb_keyspace.health (node tex
 
 /// Makes the keyspace and its table exist. `replication` must name **all** nodes of each datacenter: a read at ALL
 /// then asks every node. Two local queries when all is there.
-pub async fn ensure(node: &Node, replication: &Replication) -> Result<Change, Error> {
-    let change = replication::ensure(node, NAME, replication).await?;
+pub async fn ensure(node: &Node, replication: &Replication, fewer: Fewer) -> Result<Change, Error> {
+    let change = replication::ensure(node, NAME, replication, fewer).await?;
     let query = "SELECT table_name FROM system_schema.tables \
                  WHERE keyspace_name = 'kubedb_keyspace' AND table_name = 'health'";
     let doing = "looking for the health table";

@@ -5,6 +5,7 @@
 //! ([`roles::secure`], [`replication::ensure`], [`keyspace::ensure`]) are idempotent and may be repeated after a
 //! failure at any point.
 
+pub mod cause;
 mod cql;
 mod credentials;
 mod error;
@@ -12,6 +13,7 @@ pub mod keyspace;
 pub mod replication;
 pub mod ring;
 pub mod roles;
+pub mod schema;
 mod session;
 mod view;
 

@@ -32,15 +32,26 @@ pub struct Keyspace {
     pub strategy: Strategy,
 }
 
-/// What [`ensure`] did.
+/// What is to be done when a keyspace has fewer copies than it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fewer {
+    /// Give it all: nobody uses the ring yet.
+    Raise,
+    /// Only tell: who lowered them may have had a reason.
+    Tell,
+}
+
+/// What [`ensure`] did, or found.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The keyspace is new.
     Created,
-    /// The keyspace had another replication.
+    /// The keyspace had fewer copies.
     Altered,
     /// Nothing was to do.
     Unchanged,
+    /// It has fewer copies than it should and was left so; what is wrong and what to do.
+    Fewer(String),
 }
 
 const SYSTEM_KEYSPACES: [&str; 7] = [
@@ -57,21 +68,43 @@ const DOING: &str = "reading replication settings";
 
 type Row = (String, BTreeMap<String, String>);
 
-/// Makes `keyspace` exist with exactly this replication. One local query when it does already. Data that existed
-/// before a change is not copied by it: see [`repair`].
-pub async fn ensure(node: &Node, keyspace: &str, replication: &Replication) -> Result<Change, Error> {
+/// Makes `keyspace` exist with at least this replication. One local query when it does already. More copies are somebody's
+/// wish and stay. Data that existed before a change is not copied by it: see [`repair`].
+pub async fn ensure(
+    node: &Node,
+    keyspace: &str,
+    replication: &Replication,
+    fewer: Fewer,
+) -> Result<Change, Error> {
     let query = "SELECT keyspace_name, replication FROM system_schema.keyspaces WHERE keyspace_name = ";
     let found = node.rows::<Row>(DOING, &format!("{query}{}", literal(keyspace)), Consistency::One).await?;
-    let wanted = Strategy::NetworkTopology(replication.clone());
     let (verb, change) = match found.into_iter().next() {
         None => ("CREATE KEYSPACE IF NOT EXISTS", Change::Created),
-        Some((_, options)) if Strategy::parse(&options) != wanted => ("ALTER KEYSPACE", Change::Altered),
-        Some(_) => return Ok(Change::Unchanged),
+        Some((_, options)) => match Strategy::parse(&options).needs(replication, fewer) {
+            Need::Nothing => return Ok(Change::Unchanged),
+            Need::Raise => ("ALTER KEYSPACE", Change::Altered),
+            Need::Tell(has) => {
+                let keyspace = identifier(keyspace);
+                return Ok(Change::Fewer(format!(
+                    "keyspace {keyspace} has {has}, fewer than it was made with; ALTER KEYSPACE {keyspace} WITH \
+                     replication = {replication}, then nodetool repair {keyspace} on every node"
+                )));
+            }
+        },
     };
     let statement = format!("{verb} {} WITH replication = {replication}", identifier(keyspace));
     node.run("setting the replication of a keyspace", &statement, Consistency::LocalQuorum).await?;
     tracing::info!(node = %node.address(), keyspace, %replication, ?change, "replication set");
     Ok(change)
+}
+
+/// What a keyspace that is there needs.
+#[derive(Debug, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    Raise,
+    /// What it has.
+    Tell(String),
 }
 
 /// Copies all rows of a small keyspace to all of their replicas, by reading them from all replicas at once: those
@@ -142,13 +175,33 @@ impl Strategy {
         parsed.unwrap_or_else(|| Strategy::Other(class.to_owned()))
     }
 
+    /// A strategy that Cassandra starts with counts copies for the whole ring: before anybody uses the ring it is put into
+    /// datacenters, later it is somebody's wish like any other.
+    fn needs(&self, wanted: &Replication, fewer: Fewer) -> Need {
+        let Replication(wanted) = wanted;
+        let short = match self {
+            Strategy::NetworkTopology(Replication(has)) => wanted.iter().find_map(|(datacenter, wanted)| {
+                let has = has.get(datacenter).copied().unwrap_or(0);
+                (has < *wanted).then(|| format!("{} in datacenter {datacenter}", count(has)))
+            }),
+            Strategy::Simple(has) if fewer == Fewer::Raise || *has < wanted.values().sum() => {
+                Some(format!("{} in the ring", count(*has)))
+            }
+            Strategy::Simple(_) | Strategy::Other(_) => None,
+        };
+        match (short, fewer) {
+            (None, _) => Need::Nothing,
+            (Some(_), Fewer::Raise) => Need::Raise,
+            (Some(has), Fewer::Tell) => Need::Tell(has),
+        }
+    }
+
     /// Why a majority is not left without one node. Datacenters that hold no copy do not count.
     fn weakness(&self, nodes: &BTreeMap<String, u32>) -> Option<String> {
         let few = |copies: u32, nodes: u32, place: String| {
-            let plural = if copies == 1 { "copy" } else { "copies" };
             let short = if nodes < copies { format!(", which has {nodes} nodes") } else { String::new() };
             let majority = copies / 2 + 1;
-            (copies.min(nodes) <= majority).then(|| format!("{copies} {plural} in {place}{short}"))
+            (copies.min(nodes) <= majority).then(|| format!("{} in {place}{short}", count(copies)))
         };
         match self {
             Strategy::NetworkTopology(Replication(copies)) => {
@@ -162,6 +215,10 @@ impl Strategy {
             Strategy::Other(class) => Some(format!("replicated by {class}, whose copies are not known")),
         }
     }
+}
+
+fn count(copies: u32) -> String {
+    format!("{copies} {}", if copies == 1 { "copy" } else { "copies" })
 }
 
 /// The map that CQL takes.
@@ -211,6 +268,31 @@ mod tests {
     fn replication_is_written_as_a_map_with_quoted_names() {
         let replication: Replication = [("dc1", 3), ("it's", 1)].into_iter().collect();
         assert_eq!(replication.to_string(), "{'class': 'NetworkTopologyStrategy', 'dc1': 3, 'it''s': 1}");
+    }
+
+    #[rstest]
+    #[case::as_wanted(in_dc1(3), Need::Nothing, Need::Nothing)]
+    #[case::more(in_dc1(4), Need::Nothing, Need::Nothing)]
+    #[case::more_and_elsewhere(
+        Strategy::NetworkTopology([("dc1", 5), ("dc2", 1)].into_iter().collect()), Need::Nothing, Need::Nothing
+    )]
+    #[case::fewer(in_dc1(1), Need::Raise, Need::Tell("1 copy in datacenter dc1".into()))]
+    #[case::elsewhere(
+        Strategy::NetworkTopology([("dc2", 3)].into_iter().collect()),
+        Need::Raise,
+        Need::Tell("0 copies in datacenter dc1".into())
+    )]
+    #[case::as_cassandra_starts(Strategy::Simple(3), Need::Raise, Need::Nothing)]
+    #[case::as_cassandra_starts_alone(Strategy::Simple(1), Need::Raise, Need::Tell("1 copy in the ring".into()))]
+    #[case::of_somebody(Strategy::Other("Everywhere".into()), Need::Nothing, Need::Nothing)]
+    fn more_copies_stay_and_fewer_are_raised_only_before_anybody_uses_the_ring(
+        #[case] strategy: Strategy,
+        #[case] at_first: Need,
+        #[case] later: Need,
+    ) {
+        let wanted = [("dc1", 3)].into_iter().collect();
+        assert_eq!(strategy.needs(&wanted, Fewer::Raise), at_first);
+        assert_eq!(strategy.needs(&wanted, Fewer::Tell), later);
     }
 
     fn in_dc1(copies: u32) -> Strategy {

@@ -63,6 +63,15 @@ pub enum Problem {
         /// The news.
         what: &'static str,
     },
+    /// The node belongs to another ring.
+    Stranger {
+        /// The node.
+        node: IpAddr,
+        /// Name of its cluster.
+        cluster: String,
+        /// Name of the cluster that was asked for.
+        expected: String,
+    },
     /// Nodes of one release hold different schemas.
     Schema {
         /// The release.
@@ -89,6 +98,17 @@ pub fn problems(expected: usize, views: &[View]) -> Vec<Problem> {
     status(views, &mut problems);
     schema(views, &mut problems);
     problems
+}
+
+/// The nodes that are of another cluster than this one.
+pub fn strangers(cluster: &str, views: &[View]) -> Vec<Problem> {
+    let strange = views.iter().filter(|view| view.cluster != cluster);
+    let problem = |view: &View| Problem::Stranger {
+        node: view.address,
+        cluster: view.cluster.clone(),
+        expected: cluster.to_owned(),
+    };
+    strange.map(problem).collect()
 }
 
 fn own(view: &View, problems: &mut Vec<Problem>) {
@@ -175,6 +195,12 @@ impl fmt::Display for Problem {
             }
             Problem::Stale { node, to, what } => {
                 write!(f, "the current {what} of node {node} has not reached {to}")
+            }
+            Problem::Stranger { node, cluster, expected } => {
+                write!(
+                    f,
+                    "node {node} is of cluster {cluster:?} and not of {expected:?}: it belongs to another ring"
+                )
             }
             Problem::Schema { release, versions } => {
                 write!(f, "nodes of release {release} disagree on the schema:")?;

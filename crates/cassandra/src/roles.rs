@@ -9,7 +9,7 @@ use tracing::subscriber::NoSubscriber;
 use uuid::Uuid;
 
 use crate::cql::{identifier, literal};
-use crate::replication::{self, Change, Replication};
+use crate::replication::{self, Change, Fewer, Replication};
 use crate::{Credentials, Error, Node, Sessions};
 
 /// The superuser that every new Cassandra makes, with this name as its password.
@@ -18,8 +18,8 @@ const DEFAULT: &str = "cassandra";
 /// Schema changes and bcrypt on a busy node take their time.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What [`secure`] changed. All false: nothing was to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What [`secure`] changed or found. All false and none: nothing was to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// The superuser was made, with the default one's help.
     pub created: bool,
@@ -27,9 +27,11 @@ pub struct Outcome {
     pub replicated: bool,
     /// The default superuser was locked out.
     pub locked: bool,
+    /// `system_auth` has fewer copies than told and was left so: what is wrong and what to do.
+    pub fewer: Option<String>,
 }
 
-/// Makes `credentials` the only way in as a superuser, with `system_auth` replicated as told.
+/// Makes `credentials` the only way in as a superuser, with `system_auth` replicated as told, or more.
 ///
 /// May be interrupted and repeated at any point: each step starts from what the node says, and the default role is
 /// locked last, when all replicas are known to hold the new one. When all is done it costs two queries: one of
@@ -44,6 +46,7 @@ pub async fn secure(
     address: SocketAddr,
     credentials: &Credentials,
     replication: &Replication,
+    fewer: Fewer,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::default();
     let node = match sessions.node(address, Some(credentials), TIMEOUT).await {
@@ -58,9 +61,13 @@ pub async fn secure(
         }
         other => other?,
     };
-    if replication::ensure(&node, "system_auth", replication).await? != Change::Unchanged {
-        replication::repair(&node, "system_auth").await?;
-        outcome.replicated = true;
+    match replication::ensure(&node, "system_auth", replication, fewer).await? {
+        Change::Unchanged => {}
+        Change::Fewer(story) => outcome.fewer = Some(story),
+        Change::Created | Change::Altered => {
+            replication::repair(&node, "system_auth").await?;
+            outcome.replicated = true;
+        }
     }
     if default_is_open(&node, credentials, outcome.created).await? {
         lock_default(&node).await?;

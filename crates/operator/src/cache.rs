@@ -58,6 +58,11 @@ impl<K: Object> Cache<K> {
         sorted(self.store.state_filter(|object| controller_of(object).is_some_and(|owner| owner.uid == uid)))
     }
 
+    /// The objects that `wanted` asks for, in the order of their namespaces and names.
+    pub fn filtered(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        sorted(self.store.state_filter(wanted))
+    }
+
     /// All objects, in the order of their namespaces and names.
     pub fn all(&self) -> Vec<Arc<K>> {
         sorted(self.store.state())
@@ -320,11 +325,12 @@ impl<K: Object> Reflector<K> {
 }
 
 fn sorted<K: Object>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
-    objects.sort_by(|one, other| {
-        let key = |object: &K| (object.meta().namespace.clone(), object.meta().name.clone());
-        key(one).cmp(&key(other))
-    });
+    objects.sort_by(|one, other| key(&**one).cmp(&key(&**other)));
     objects
+}
+
+fn key<K: Object>(object: &K) -> (Option<&str>, Option<&str>) {
+    (object.meta().namespace.as_deref(), object.meta().name.as_deref())
 }
 
 fn controller_of(object: &impl Resource) -> Option<&OwnerReference> {

@@ -18,7 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, failure::story};
+use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, ending, failure::story};
 
 /// Changes that come as a burst make one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -173,6 +173,10 @@ impl Attempts {
             Retry::Soon => {
                 tracing::debug!("{reason}: {story}");
                 return Action::requeue(backoff::jitter(backoff::delay(backoff::CONFLICT, failures)));
+            }
+            Retry::Quietly => {
+                tracing::debug!("{reason}: {story}");
+                return Action::requeue(backoff::jitter(ending::BELIEVED));
             }
             Retry::Never => None,
             Retry::Backoff => Some(backoff::jitter(backoff::delay(backoff::FIRST, failures))),

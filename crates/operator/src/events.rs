@@ -20,7 +20,7 @@ use kube::{
 };
 use tokio::time::Instant;
 
-use crate::{Leader, Object, failure::story};
+use crate::{Leader, Object, ending::Ending, failure::story};
 
 /// An event that repeats within this time is counted, not told again; API servers keep events for an hour.
 const SERIES: Duration = Duration::from_mins(10);
@@ -34,6 +34,7 @@ pub struct Events {
     leader: Leader,
     controller: &'static str,
     instance: String,
+    ending: Ending,
     recent: Arc<Mutex<HashMap<Key, Recent>>>,
 }
 
@@ -54,8 +55,14 @@ struct Recent {
 }
 
 impl Events {
-    pub(crate) fn new(client: Client, leader: Leader, controller: &'static str, instance: String) -> Self {
-        Self { client, leader, controller, instance, recent: Arc::default() }
+    pub(crate) fn new(
+        client: Client,
+        leader: Leader,
+        controller: &'static str,
+        instance: String,
+        ending: Ending,
+    ) -> Self {
+        Self { client, leader, controller, instance, ending, recent: Arc::default() }
     }
 
     /// Something went as it should. `reason` and `action` are in CamelCase, `note` is a sentence.
@@ -87,6 +94,9 @@ impl Events {
             note: shortened(note),
         };
         let namespace = object.meta().namespace.as_deref().unwrap_or("default");
+        if self.ending.left(namespace).is_some() {
+            return;
+        }
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let sent = match self.recent(&key) {
             Some(recent) => self.repeat(&api, &recent).await.map(|()| recent.name),
@@ -94,6 +104,7 @@ impl Events {
         };
         match sent {
             Ok(name) => self.remember(key, name),
+            Err(error) if self.ending.is_why(namespace, &error) => {}
             Err(error) => {
                 tracing::warn!("event {reason} was not recorded: {}", story(&error));
                 self.forget(&key);

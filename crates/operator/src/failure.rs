@@ -18,6 +18,8 @@ pub enum Retry {
     Never,
     /// At once, without a word: the object was newer than our picture of it.
     Soon,
+    /// After a while, without a word: the object goes with its namespace.
+    Quietly,
     /// Later, and ever later while it keeps failing.
     Backoff,
 }

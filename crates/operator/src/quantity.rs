@@ -1,7 +1,7 @@
 //! Kubernetes quantities, compared by what they amount to.
 
 /// The amount in billionths of the unit; `None` if the text is no quantity.
-pub(crate) fn nanos(text: &str) -> Option<i128> {
+pub fn nanos(text: &str) -> Option<i128> {
     let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

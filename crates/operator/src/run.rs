@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Clock, Events, Leader, Operator, Options, Scope, Writer, client,
+    ending::Ending,
     leader::Elector,
     metrics::Metrics,
     probes::{self, Health},
@@ -39,14 +40,14 @@ where
 {
     telemetry::start(&options)?;
     tracing::info!("{name} {} starts", version());
-    let (metrics, health) = (Metrics::new(), Health::new());
+    let (metrics, health, ending) = (Metrics::new(), Health::new(), Ending::default());
     let client = client::connect(name, &metrics).await?;
     let (_, server) = probes::serve(options.listen, health.clone(), metrics.clone()).await?;
     let instance = instance();
     let (leader, elector) = candidate(&client, name, &options, &instance, &metrics, &health);
     let operator = Operator {
-        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
-        events: Events::new(client.clone(), leader.clone(), name, instance),
+        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone(), ending.clone()),
+        events: Events::new(client.clone(), leader.clone(), name, instance, ending),
         leader,
         shutdown: CancellationToken::new(),
         clock: Clock::system(),

@@ -69,6 +69,12 @@ pub enum WriteError {
         /// What the server said.
         message: String,
     },
+    /// The namespace is being deleted, and what is asked for would be new in it.
+    #[error("cannot {request}: its namespace is being deleted")]
+    NamespaceEnding {
+        /// What was asked.
+        request: Request,
+    },
     /// No answer, or none that says whether it was done.
     #[error("cannot {request}: no answer from the API server ({message})")]
     Unavailable {
@@ -85,6 +91,7 @@ impl Failure for WriteError {
             Self::NotLeader { .. } => "NotLeader",
             Self::Conflict { .. } => "Conflict",
             Self::Refused { .. } => "WriteRefused",
+            Self::NamespaceEnding { .. } => "NamespaceTerminating",
             Self::Unavailable { .. } => "ApiServerUnavailable",
         }
     }
@@ -92,6 +99,7 @@ impl Failure for WriteError {
     fn retry(&self) -> Retry {
         match self {
             Self::NotLeader { .. } | Self::Conflict { .. } => Retry::Soon,
+            Self::NamespaceEnding { .. } => Retry::Quietly,
             // A quota, a webhook or a missing permission can change without a change of the object.
             Self::Refused { .. } | Self::Unavailable { .. } => Retry::Backoff,
         }

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Failure, Leader, Object, Request, WriteError, client, drift,
+    ending::Ending,
     failure::story,
     metrics::{self, Metrics},
     object::Placement,
@@ -31,6 +32,7 @@ pub struct Writer {
     leader: Leader,
     manager: &'static str,
     metrics: Metrics,
+    ending: Ending,
 }
 
 /// An object after [`Writer::apply`].
@@ -49,13 +51,42 @@ pub enum Eviction {
     Evicted,
     /// This pod (by its uid) was gone before.
     Gone,
-    /// A `PodDisruptionBudget` forbids it at this moment; what the server said.
+    /// A `PodDisruptionBudget` forbids it at this moment, or several of them for good; what the server said.
     Blocked(String),
 }
 
+impl Eviction {
+    /// What an answer means. Of a pod with several budgets the server says so in a body that is a failure; the HTTP status
+    /// around it is 201 or 500, by the release
+    /// (<https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/registry/core/pod/storage/eviction.go#L223>).
+    fn of(answer: kube::Result<Status>) -> kube::Result<Self> {
+        const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
+        match answer {
+            Ok(status) if status.is_failure() => Ok(Self::Blocked(status.message)),
+            Ok(_) => Ok(Self::Evicted),
+            Err(Error::Api(status)) if status.code == 429 || status.message.contains(SEVERAL_BUDGETS) => {
+                Ok(Self::Blocked(status.message))
+            }
+            Err(Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Self::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Writer {
-    pub(crate) fn new(client: Client, leader: Leader, manager: &'static str, metrics: Metrics) -> Self {
-        Self { client, leader, manager, metrics }
+    pub(crate) fn new(
+        client: Client,
+        leader: Leader,
+        manager: &'static str,
+        metrics: Metrics,
+        ending: Ending,
+    ) -> Self {
+        Self { client, leader, manager, metrics, ending }
+    }
+
+    /// For how long nothing need be made in this namespace, because it is being deleted; `None` if that is not known.
+    pub fn ends(&self, namespace: &str) -> Option<Duration> {
+        self.ending.left(namespace)
     }
 
     /// The same writer under another field manager.
@@ -89,6 +120,7 @@ impl Writer {
             body["metadata"]["uid"] = json!(current.uid());
             body["metadata"]["resourceVersion"] = json!(current.resource_version());
         } else {
+            self.expect_room(&request)?;
             self.expect_none(&api, &request).await?;
         }
         let params = PatchParams::apply(self.manager).force();
@@ -100,7 +132,15 @@ impl Writer {
     /// Creates an object that must not exist yet; an existing one is a conflict.
     pub async fn create<K: Object>(&self, object: &K) -> Result<K, WriteError> {
         let params = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
-        self.send(Request::new("create", object), self.api(object).create(&params, object)).await
+        let request = Request::new("create", object);
+        self.expect_room(&request)?;
+        self.send(request, self.api(object).create(&params, object)).await
+    }
+
+    /// Asks whether [`Writer::create`] would be let in, by schema, quota, policies and webhooks. Nothing is stored.
+    pub async fn rehearse<K: Object>(&self, object: &K) -> Result<(), WriteError> {
+        let params = PostParams { dry_run: true, field_manager: Some(self.manager.to_owned()) };
+        self.send(Request::new("create", object), self.api(object).create(&params, object)).await.map(drop)
     }
 
     /// Replaces the status of an object, if it differs from the one that `object` has. Returns the object as now known.
@@ -166,6 +206,7 @@ impl Writer {
             }),
         };
         let request = Request::new("evict", pod);
+        self.expect_room(&request)?;
         let api = self.api(pod);
         let evict = async {
             // For a wrong uid the server tries its eviction again for ten seconds before it answers.
@@ -173,18 +214,21 @@ impl Writer {
                 return Ok(Eviction::Gone);
             }
             let params = PostParams::default();
-            match api.create_subresource::<_, Status>("eviction", &request.name, &params, &body).await {
-                Ok(_) => Ok(Eviction::Evicted),
-                Err(Error::Api(status)) if status.code == 429 => Ok(Eviction::Blocked(status.message)),
-                Err(Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Eviction::Gone),
-                Err(error) => Err(error),
-            }
+            Eviction::of(api.create_subresource("eviction", &request.name, &params, &body).await)
         };
         self.send(request.clone(), evict).await
     }
 
     fn api<K: Object>(&self, object: &K) -> Api<K> {
         <K::Scope as Placement>::api(self.client.clone(), object.meta().namespace.as_deref())
+    }
+
+    /// What is going to be refused is not sent.
+    fn expect_room(&self, request: &Request) -> Result<(), WriteError> {
+        match self.ends(&request.namespace) {
+            Some(_) => Err(WriteError::NamespaceEnding { request: request.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// A forced apply would take over what somebody else has made, or what this cache has not seen yet.
@@ -210,6 +254,9 @@ impl Writer {
         let (verb, kind) = (request.verb, request.kind.clone());
         let result = match tokio::time::timeout(WHOLE_ANSWER, call).await {
             Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) if self.ending.is_why(&request.namespace, &error) => {
+                Err(WriteError::NamespaceEnding { request })
+            }
             Ok(Err(error)) => Err(classify(request, error)),
             Err(_) => Err(WriteError::Unavailable {
                 request,

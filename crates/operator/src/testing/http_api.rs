@@ -13,7 +13,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::{
-    Logged,
+    Logged, eviction,
     store::{Answer, Change, Fault, Key, Refusal, Store, refusal},
 };
 
@@ -37,6 +37,17 @@ async fn serve(store: Shared, request: Request<kube::client::Body>) -> Response<
         return watch(store, call);
     }
     let mut store = lock(&store);
+    if call.makes_something(&store) && store.ending.contains(&call.key.namespace) {
+        let body = namespace_terminating(&call.key);
+        store.log.push(call.logged(403));
+        return respond(403, Body::from(body.to_string()));
+    }
+    if call.method == Method::GET && call.subresource == "log" {
+        let log = store.logs.get(&call.key).cloned();
+        let status = if log.is_some() { 200 } else { 404 };
+        store.log.push(call.logged(status));
+        return respond(status, Body::from(log.unwrap_or_default()));
+    }
     let fault = if call.is_counted() { strike(&mut store.fault) } else { None };
     let answer = match fault {
         Some((status, false)) => Err(refusal(status, "InternalError", "this was to fail")),
@@ -44,7 +55,7 @@ async fn serve(store: Shared, request: Request<kube::client::Body>) -> Response<
             let _ = call.answer(&mut store);
             Err(refusal(status, "Timeout", "the answer was lost"))
         }
-        None => call.answer(&mut store),
+        None => call.refused(&store).map_or_else(|| call.answer(&mut store), Err),
     };
     let (status, body) = match answer {
         Ok(object) => (200, object),
@@ -55,6 +66,22 @@ async fn serve(store: Shared, request: Request<kube::client::Body>) -> Response<
     };
     store.log.push(call.logged(status));
     respond(status, Body::from(body.to_string()))
+}
+
+/// As the admission plugin `NamespaceLifecycle` answers.
+fn namespace_terminating(key: &Key) -> Value {
+    let Key { plural, namespace, name, .. } = key;
+    let message = format!(
+        "{plural} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being terminated"
+    );
+    let cause = json!({
+        "reason": "NamespaceTerminating", "field": "metadata.namespace",
+        "message": format!("namespace {namespace} is being terminated"),
+    });
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 403, "reason": "Forbidden",
+        "message": message, "details": { "name": name, "kind": plural, "causes": [cause] },
+    })
 }
 
 /// Whether this write is to go wrong: with which status, and whether it is done all the same.
@@ -113,6 +140,14 @@ impl Call {
         }
     }
 
+    /// What a policy, a quota or a missing right says to it.
+    fn refused(&self, store: &Store) -> Option<Refusal> {
+        let is_refused = |(path, ..): &&(String, u16, String)| self.path.ends_with(path.as_str());
+        let (_, code, message) = store.refused.iter().find(is_refused)?;
+        let reason = if *code == 403 { "Forbidden" } else { "Invalid" };
+        (self.method != Method::GET).then(|| refusal(*code, reason, message.clone()))
+    }
+
     fn answer(&self, store: &mut Store) -> Answer {
         let key = &self.key;
         match (&self.method, self.subresource.as_str()) {
@@ -121,7 +156,11 @@ impl Call {
             (&Method::POST, "eviction") => self.evict(store),
             (&Method::POST, "") => {
                 let name = self.body["metadata"]["name"].as_str().unwrap_or_default();
-                store.create(&Key { name: name.to_owned(), ..key.clone() }, self.body.clone())
+                let key = Key { name: name.to_owned(), ..key.clone() };
+                if self.is_rehearsal() && store.get(&key).is_none() {
+                    return Ok(self.body.clone());
+                }
+                store.create(&key, self.body.clone())
             }
             (&Method::PUT, sub @ ("" | "status")) => store.update(key, self.body.clone(), sub == "status"),
             (&Method::PATCH, sub @ ("" | "status")) => self.patch(store, sub == "status"),
@@ -160,6 +199,7 @@ impl Call {
         if let Some(message) = &store.evictions_blocked {
             return Err(refusal(429, "TooManyRequests", message.clone()));
         }
+        eviction::allowed(store, &store.existing(&self.key)?)?;
         self.delete(store, &self.body["deleteOptions"]["preconditions"]["uid"])
     }
 
@@ -185,18 +225,28 @@ impl Call {
         })
     }
 
+    fn makes_something(&self, store: &Store) -> bool {
+        self.method == Method::POST || (self.is_apply() && store.get(&self.key).is_none())
+    }
+
     fn is_apply(&self) -> bool {
         self.content.starts_with("application/apply-patch")
     }
 
     fn is_counted(&self) -> bool {
-        self.method != Method::GET && self.key.plural != "events"
+        self.method != Method::GET && self.key.plural != "events" && !self.is_rehearsal()
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.query.contains_key("dryRun")
     }
 
     fn logged(self, status: u16) -> Logged {
         Logged {
             method: if self.is_apply() { "APPLY".to_owned() } else { self.method.to_string() },
             manager: self.query.get("fieldManager").cloned(),
+            rehearsal: self.is_rehearsal(),
+            query: self.query,
             path: self.path,
             body: self.body,
             status,

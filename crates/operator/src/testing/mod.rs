@@ -1,21 +1,25 @@
 //! An API server in memory, so that tests state what is in the cluster afterwards and not which requests were sent.
 //!
 //! It knows versions and conflicts, generations, server-side apply, status, finalizers, owner references, eviction and
-//! watches; it knows no schema, no defaults and no admission. Names, uids and times are the same in every run.
+//! watches, PodDisruptionBudgets and dry runs; it knows no schema, no defaults and no admission but what a test refuses. Names, uids and times are the same in every run.
 
 #![expect(clippy::panic, reason = "only tests use it, and there a panic is a failed test")]
 
+mod eviction;
 mod http_api;
 mod store;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cache, Clock, Events, Leader, Object, Operator, Scope, Writer, metrics::Metrics, probes::Health,
+    Cache, Clock, Events, Leader, Object, Operator, Scope, Writer, ending::Ending, metrics::Metrics,
+    probes::Health,
 };
 use store::{Key, Store};
 
@@ -32,8 +36,12 @@ pub struct Logged {
     pub method: String,
     /// Path without query.
     pub path: String,
+    /// The query, taken apart.
+    pub query: HashMap<String, String>,
     /// The `fieldManager`, if the request named one.
     pub manager: Option<String>,
+    /// It is a dry run.
+    pub rehearsal: bool,
     /// Body as JSON; null without one.
     pub body: Value,
     /// HTTP status of the answer.
@@ -43,7 +51,7 @@ pub struct Logged {
 impl Logged {
     /// Whether the request was to change something.
     pub fn is_write(&self) -> bool {
-        self.method != "GET"
+        self.method != "GET" && !self.rehearsal
     }
 }
 
@@ -141,14 +149,32 @@ impl FakeApi {
         self.lock().fault = Some(store::Fault::Nth { left: n, status: 504, done: true });
     }
 
+    /// Answers every write of a path with this end (as `/services/db`) with this status and message until [`FakeApi::heal`], as a
+    /// quota, a webhook or an invalid field does.
+    pub fn refuse(&self, path: &str, status: u16, message: &str) {
+        self.lock().refused.push((path.to_owned(), status, message.to_owned()));
+    }
+
     /// No more faults.
     pub fn heal(&self) {
-        self.lock().fault = None;
+        let mut store = self.lock();
+        store.fault = None;
+        store.refused.clear();
     }
 
     /// Evictions are answered with 429 and this message; `None` lets them pass.
     pub fn block_evictions(&self, message: Option<&str>) {
         self.lock().evictions_blocked = message.map(str::to_owned);
+    }
+
+    /// What the containers of a pod have logged.
+    pub fn log(&self, namespace: &str, pod: &str, log: &str) {
+        self.lock().logs.insert(Key::of::<Pod>(Some(namespace), pod), log.to_owned());
+    }
+
+    /// The namespace is being deleted: nothing new is let in.
+    pub fn end_namespace(&self, namespace: &str) {
+        self.lock().ending.insert(namespace.to_owned());
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -162,10 +188,10 @@ pub async fn connect(name: &'static str) -> anyhow::Result<Operator> {
 }
 
 fn operator(client: Client, clock: Clock, name: &'static str) -> Operator {
-    let (leader, metrics) = (Leader::always(), Metrics::new());
+    let (leader, metrics, ending) = (Leader::always(), Metrics::new(), Ending::default());
     Operator {
-        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone()),
-        events: Events::new(client.clone(), leader.clone(), name, format!("{name}-0")),
+        writer: Writer::new(client.clone(), leader.clone(), name, metrics.clone(), ending.clone()),
+        events: Events::new(client.clone(), leader.clone(), name, format!("{name}-0"), ending),
         leader,
         shutdown: CancellationToken::new(),
         clock,

@@ -1,6 +1,6 @@
 //! The objects of the fake server and what happens to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kube::Resource;
 use serde_json::{Map, Value, json};
@@ -72,7 +72,13 @@ pub(super) struct Store {
     uids: u64,
     pub(super) log: Vec<Logged>,
     pub(super) fault: Option<Fault>,
+    /// Path, status and message of writes that are refused for ever.
+    pub(super) refused: Vec<(String, u16, String)>,
     pub(super) evictions_blocked: Option<String>,
+    /// Namespaces that are being deleted.
+    pub(super) ending: HashSet<String>,
+    /// What the containers of each pod have logged.
+    pub(super) logs: HashMap<Key, String>,
 }
 
 impl Store {

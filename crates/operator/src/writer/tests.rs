@@ -2,6 +2,7 @@ use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetStatus},
     core::v1::{ConfigMap, Node, Pod},
     events::v1::Event,
+    policy::v1::PodDisruptionBudget,
 };
 use serde::de::DeserializeOwned;
 
@@ -172,6 +173,50 @@ async fn an_eviction_is_of_this_pod_only_and_may_be_blocked() {
     assert_eq!(api.list::<Pod>().len(), 1);
 }
 
+/// What the API server of Kubernetes answers about a pod with two budgets, which is no success whatever HTTP says.
+#[tokio::test]
+async fn a_pod_with_two_budgets_is_not_evicted() {
+    let api = FakeApi::new();
+    let writer = api.operator("tester").writer;
+    let pod = object(json!({"metadata": {"name": "p", "namespace": "demo", "labels": {"app": "p"}}}));
+    let pod = api.put::<Pod>(&pod);
+    for name in ["ours", "theirs"] {
+        api.put::<PodDisruptionBudget>(&object(json!({
+            "metadata": {"name": name, "namespace": "demo"},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "p"}}},
+        })));
+    }
+    let Eviction::Blocked(why) = writer.evict(&pod).await.unwrap() else { panic!("it was evicted") };
+    assert!(why.contains("more than one PodDisruptionBudget"), "{why}");
+    assert_eq!(api.list::<Pod>().len(), 1);
+    let failure = Status::failure("This pod has more than one PodDisruptionBudget", "").with_code(500);
+    let why = failure.message.clone();
+    assert_eq!(Eviction::of(Ok(failure)).unwrap(), Eviction::Blocked(why));
+}
+
+/// The pod is replaced by another one of its name after it was looked at and before it is evicted.
+#[tokio::test]
+async fn an_eviction_names_the_pod_that_is_meant() {
+    let api = FakeApi::new();
+    let writer = api.operator("tester").writer;
+    let pod = api.put::<Pod>(&object(json!({"metadata": {"name": "p", "namespace": "demo"}})));
+    writer.evict(&pod).await.unwrap();
+    let sent = api.writes();
+    let named = &sent[0].body["deleteOptions"]["preconditions"]["uid"];
+    assert_eq!(named.as_str(), pod.uid().as_deref(), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_stores_nothing_and_tells_what_the_server_would_say() {
+    let api = FakeApi::new();
+    let writer = api.operator("tester").writer;
+    writer.rehearse(&config("red")).await.unwrap();
+    assert_eq!(api.list::<ConfigMap>(), []);
+    api.refuse("/configmaps", 403, "exceeded quota");
+    let error = writer.rehearse(&config("red")).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot create ConfigMap demo/c: refused (exceeded quota)");
+}
+
 #[tokio::test]
 async fn an_existing_object_is_not_created_again() {
     let api = FakeApi::new();
@@ -199,10 +244,11 @@ async fn an_answer_that_did_not_come_names_the_request() {
 async fn a_follower_writes_nothing_and_tells_no_events() {
     let api = FakeApi::new();
     let follower = Leader::follower();
-    let writer = Writer::new(api.client(), follower.clone(), "tester", Metrics::new());
+    let writer = Writer::new(api.client(), follower.clone(), "tester", Metrics::new(), Ending::default());
     let error = writer.create(&config("red")).await.unwrap_err();
     assert!(matches!(error, WriteError::NotLeader { .. }), "{error}");
-    let events = crate::Events::new(api.client(), follower, "tester", "tester-0".to_owned());
+    let events =
+        crate::Events::new(api.client(), follower, "tester", "tester-0".to_owned(), Ending::default());
     events.normal(&config("red"), "Created", "Create", "It is there").await;
     assert!(api.requests().is_empty());
 }
@@ -222,4 +268,41 @@ async fn equal_events_are_counted_and_different_texts_stay_apart() {
         .collect();
     told.sort();
     assert_eq!(told, [("one".to_owned(), 2), ("two".to_owned(), 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn into_a_namespace_that_is_being_deleted_nothing_is_sent_but_the_first_request() {
+    let api = FakeApi::new();
+    let operator = api.operator("tester");
+    let known = api.put(&config("red"));
+    api.end_namespace("demo");
+    for _ in 0..5 {
+        let error = operator.writer.apply(set(3), None).await.unwrap_err();
+        assert_eq!((error.reason(), error.retry()), ("NamespaceTerminating", Retry::Quietly));
+        assert_eq!(error.to_string(), "cannot apply StatefulSet demo/s: its namespace is being deleted");
+        operator.writer.create(&set(3)).await.unwrap_err();
+        operator.events.warning(&known, "Some", "Thing", "that nobody can be told").await;
+    }
+    let refused: Vec<_> = api.requests().into_iter().filter(|request| request.status == 403).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    // What is there can be changed and deleted all the same, and other namespaces are none the worse for it.
+    operator.writer.patch(&known, vec![]).await.unwrap();
+    operator.writer.delete(&known).await.unwrap();
+    assert_eq!((operator.writer.ends("demo").is_some(), operator.writer.ends("other")), (true, None));
+    // Another namespace of the same name may have been made.
+    tokio::time::advance(crate::ending::BELIEVED).await;
+    assert_eq!(operator.writer.ends("demo"), None);
+}
+
+#[tokio::test]
+async fn an_event_finds_out_too_that_its_namespace_is_being_deleted() {
+    let api = FakeApi::new();
+    let operator = api.operator("tester");
+    let known = api.put(&config("red"));
+    api.end_namespace("demo");
+    for note in ["one", "two"] {
+        operator.events.normal(&known, "Some", "Thing", note).await;
+    }
+    assert_eq!(api.requests().len(), 1);
+    assert!(operator.writer.ends("demo").is_some());
 }
