@@ -53,7 +53,7 @@ use crate::pod_template::{PodTemplate, TemplateMetadata};
         .message("spec.storage is needed when spec.storageType is Durable"),
     validation = Rule::new("has(self.topology) == has(oldSelf.topology)")
         .message("spec.topology cannot be added to or removed from an existing Cassandra"),
-    validation = Rule::new("(has(self.storage) == has(oldSelf.storage)) && (!has(self.storage) || self.storage == oldSelf.storage)")
+    validation = Rule::new("has(self.storage) == has(oldSelf.storage)")
         .message("spec.storage cannot be changed on an existing Cassandra"),
     validation = Rule::new("(has(self.storageType) ? self.storageType : 'Durable') == (has(oldSelf.storageType) ? oldSelf.storageType : 'Durable')")
         .message("spec.storageType cannot be changed on an existing Cassandra"),
@@ -110,6 +110,8 @@ pub struct CassandraSpec {
 #[x_kube(
     validation = Rule::new("self.rack.map(r, r.replicas).sum() > 1")
         .message("the racks together must have more than 1 replica; leave out spec.topology for a single node"),
+    validation = Rule::new("self.rack.all(r, r.?podTemplate.?spec.?dnsPolicy.orValue('ClusterFirst') in ['ClusterFirst', 'ClusterFirstWithHostNet'] || (r.podTemplate.spec.dnsPolicy == 'None' && r.podTemplate.spec.?dnsConfig.?nameservers.hasValue() && r.podTemplate.spec.dnsConfig.nameservers.size() > 0))")
+        .message("dnsPolicy of a rack must be ClusterFirst, or None with the nameservers of the cluster in dnsConfig: the nodes find each other by names that only the cluster's DNS server knows"),
     validation = Rule::new("self.rack.map(r, r.name) == oldSelf.rack.map(r, r.name) && self.rack.map(r, r.replicas) == oldSelf.rack.map(r, r.replicas)")
         .message("racks and their replicas cannot be changed on an existing Cassandra: scaling is not supported yet")
 )]
@@ -125,7 +127,7 @@ pub struct Topology {
 #[x_kube(
     validation = Rule::new("self.storageType == 'Ephemeral' || has(self.storage)")
         .message("storage is needed when storageType is Durable"),
-    validation = Rule::new("(has(self.storage) == has(oldSelf.storage)) && (!has(self.storage) || self.storage == oldSelf.storage)")
+    validation = Rule::new("has(self.storage) == has(oldSelf.storage)")
         .message("storage cannot be changed on an existing rack"),
     validation = Rule::new("self.storageType == oldSelf.storageType")
         .message("storageType cannot be changed on an existing rack")
@@ -228,11 +230,21 @@ pub enum ServiceAlias {
 }
 
 /// The fields of a Service that a template can set, with Kubernetes' meanings.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.clusterIP) || self.clusterIP != 'None' || !has(self.type) || self.type == 'ClusterIP'")
+        .message("clusterIP None is for the type ClusterIP only"),
+    validation = Rule::new("!has(self.externalTrafficPolicy) || (has(self.type) && self.type != 'ClusterIP') || has(self.externalIPs)")
+        .message("externalTrafficPolicy is for the types NodePort and LoadBalancer, or beside externalIPs"),
+    validation = Rule::new("!has(self.loadBalancerSourceRanges) || (has(self.type) && self.type == 'LoadBalancer')")
+        .message("loadBalancerSourceRanges is for the type LoadBalancer only")
+)]
 pub struct ServiceTemplateSpec {
+    // Text here and a list of words in the schema: a stored object with another word must still be read.
     /// ClusterIP, NodePort or LoadBalancer.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["ClusterIP", "NodePort", "LoadBalancer"]))]
     pub type_: Option<String>,
     /// Address of the Service, or `None`.
     #[serde(default, rename = "clusterIP", skip_serializing_if = "Option::is_none")]
@@ -248,6 +260,7 @@ pub struct ServiceTemplateSpec {
     pub load_balancer_source_ranges: Vec<String>,
     /// Cluster or Local.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Cluster", "Local"]))]
     pub external_traffic_policy: Option<String>,
 }
 
@@ -358,6 +371,10 @@ pub mod condition_type {
     pub const READY: &str = "Ready";
     /// The ring has been Ready once.
     pub const PROVISIONED: &str = "Provisioned";
+    /// All objects are as they should be. There only once something was wrong.
+    pub const OBJECTS_APPLIED: &str = "ObjectsApplied";
+    /// Superuser, copies of logins and the operator's own keyspace are as they were made. There only once something was wrong.
+    pub const SETTLED: &str = "Settled";
     /// The provisioner leaves the Cassandra alone (see [`crate::halt`]).
     pub const PAUSED: &str = "Paused";
 }

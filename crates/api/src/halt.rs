@@ -4,7 +4,8 @@
 //! `Paused` for the very generation that carries the halt, and from then on changes nothing that belongs to it.
 //! The ops-manager acts only after that answer. A halt that the ops-manager set carries the UID of its request in the
 //! annotation [`OWNER`], written in one patch with the field: after a crash it knows its own halt, and a halt without
-//! the annotation is the user's, which nobody but the user lifts.
+//! the annotation is the user's, which nobody but the user lifts. While the annotation is there, the provisioner keeps still
+//! also where somebody else has lifted the halt: between that and the next halt no PetSet may get its old image back.
 
 use kube::ResourceExt;
 
@@ -45,8 +46,12 @@ impl Halt {
 }
 
 /// May the provisioner change what belongs to this Cassandra? A deletion is the user's stronger word: it goes ahead.
+///
+/// A manifest that says `halted: false` and is applied every few seconds lifts the halt of a request again and again. Its mark
+/// stays, and goes when the request has ended or somebody finds that it has none.
 pub fn provisioner_may_write(cassandra: &Cassandra) -> bool {
-    !cassandra.spec.halted || cassandra.metadata.deletion_timestamp.is_some()
+    let held = cassandra.spec.halted || cassandra.annotations().contains_key(OWNER);
+    !held || cassandra.metadata.deletion_timestamp.is_some()
 }
 
 /// Is a cached Cassandra of the generation that the API server has now?
@@ -67,7 +72,13 @@ pub fn answer(cassandra: &Cassandra) -> Option<Statement> {
     if !halted && condition::get(conditions, PAUSED).is_none() {
         return None;
     }
-    let (reason, message) = if halted {
+    let (reason, message) = if halted && !cassandra.spec.halted {
+        (
+            "Paused",
+            "the halt of a CassandraOpsRequest was lifted by somebody else: the provisioner changes nothing that belongs to this \
+             Cassandra until the ops-manager has ended that request",
+        )
+    } else if halted {
         ("Paused", "spec.halted is true: the provisioner changes nothing that belongs to this Cassandra")
     } else {
         ("Resumed", "spec.halted is false: the provisioner is at work")
@@ -144,6 +155,19 @@ mod tests {
         assert!(!Halt::of(&halted).is_of("u2"));
         halted.spec.halted = false;
         assert_eq!(Halt::of(&halted), Halt::None);
+    }
+
+    #[test]
+    fn a_halt_that_somebody_else_lifts_holds_the_provisioner_until_the_request_lets_go() {
+        let mut lifted = answered(cassandra(2, true));
+        lifted.annotations_mut().insert(OWNER.to_owned(), "u1".to_owned());
+        lifted.metadata.generation = Some(3);
+        lifted.spec.halted = false;
+        assert!(!provisioner_may_write(&lifted) && !is_answered(&lifted));
+        let told = answer(&lifted).unwrap();
+        assert!(told.status && told.message.contains("lifted by somebody else"), "{told:?}");
+        lifted.annotations_mut().remove(OWNER);
+        assert!(provisioner_may_write(&lifted) && !answer(&lifted).unwrap().status);
     }
 
     #[test]

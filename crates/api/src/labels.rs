@@ -38,11 +38,16 @@ pub fn petset_selectors(cassandra: &str, petset: &str) -> Labels {
     labels
 }
 
-/// Labels of every object that belongs to a Cassandra: the selectors, the component and what can be inherited of the
-/// Cassandra's own.
+/// Labels of every object that belongs to a Cassandra: the operator's own and what can be inherited of the Cassandra's.
 pub fn object_labels(cassandra: &str, own: &Labels) -> Labels {
     let mut labels = inheritable(own);
-    labels.extend(selectors(cassandra));
+    labels.extend(operator_labels(cassandra));
+    labels
+}
+
+/// The selectors and the component.
+pub fn operator_labels(cassandra: &str) -> Labels {
+    let mut labels = selectors(cassandra);
     labels.insert(COMPONENT.to_owned(), "database".to_owned());
     labels
 }

@@ -14,6 +14,7 @@ pub mod petset;
 pub mod placement_policy;
 pub mod pod_template;
 pub mod schema;
+mod template_rules;
 pub mod version;
 
 pub use app_binding::AppBinding;

@@ -27,6 +27,11 @@ pub const CONFIG_KEY: &str = "cassandra.yaml";
 /// PlacementPolicy used when none is named.
 pub const DEFAULT_PLACEMENT_POLICY: &str = "default";
 
+/// Volume of the operator's settings.
+pub const CONFIG_VOLUME: &str = "operator-config";
+/// Annotation on PetSets and volume claims: name of the cluster that the data belongs to.
+pub const CLUSTER_NAME: &str = "kubedb.com/cluster-name";
+
 /// PetSet of a rack; that of a standalone Cassandra has the Cassandra's own name.
 pub fn petset(cassandra: &str, rack: Option<&str>) -> String {
     rack.map_or_else(|| cassandra.to_owned(), |rack| format!("{cassandra}-rack-{rack}"))
@@ -47,7 +52,13 @@ pub fn auth_secret(cassandra: &str) -> String {
     format!("{cassandra}-auth")
 }
 
-/// Secret with the operator's and the user's inline configuration.
-pub fn config_secret(cassandra: &str) -> String {
+/// Secret with the operator's and the user's inline configuration: a name that no user takes first.
+pub fn config_secret(cassandra: &str, uid: &str) -> String {
+    let tail = uid.len().saturating_sub(6);
+    format!("{cassandra}-{}", uid.get(tail..).unwrap_or(uid))
+}
+
+/// What it was called in rings that were made before the uid was in it.
+pub fn old_config_secret(cassandra: &str) -> String {
     format!("{cassandra}-config")
 }

@@ -105,7 +105,7 @@ pub struct CassandraOpsRequestStatus {
     /// The steps taken, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// The step under way, and since when: its timeout counts from here.
+    /// The step under way, and since when its timeout counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepRecord>,
     /// What a running update must not forget; written before the first change.
@@ -117,6 +117,9 @@ pub struct CassandraOpsRequestStatus {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateVersionRecord {
+    /// UID of the Cassandra: another one of its name is not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cassandra: Option<String>,
     /// Where it came from.
     pub source: Release,
     /// Where it goes.
@@ -132,8 +135,12 @@ pub struct UpdateVersionRecord {
 pub struct StepRecord {
     /// What is waited for.
     pub name: String,
-    /// Since when.
+    /// Since when its timeout counts.
     pub started: Time,
+    /// How far the update had come then, as a number: the timeout counts anew when that has grown, and not when one wait follows
+    /// another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<u32>,
 }
 
 /// A release as resolved from the catalog when the update began: a later edit of the catalog does not change it.

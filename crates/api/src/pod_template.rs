@@ -27,7 +27,7 @@ pub struct PodTemplate {
 /// Labels and annotations that a template adds.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct TemplateMetadata {
-    /// Labels to add; those of the operator win.
+    /// Labels to add; those of the operator win, and may not be named for pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations to add.
@@ -46,14 +46,8 @@ pub struct TemplateMetadata {
         .message("container cassandra: image, command and args are the operator's; choose the image by spec.version"),
     validation = Rule::new("!has(self.containers) || self.containers.all(c, c.name == 'cassandra' || has(c.image))")
         .message("a container other than cassandra needs an image"),
-    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !(c.name in ['cassandra-init', 'render-config']))")
-        .message("initContainers: cassandra-init and render-config are the operator's"),
     validation = Rule::new("!has(self.volumes) || self.volumes.all(v, !(v.name in ['data', 'git-secret', 'config', 'operator-config', 'custom-config', 'logs', 'tmp']))")
-        .message("volumes: the names data, git-secret, config, operator-config, custom-config, logs and tmp are reserved"),
-    validation = Rule::new("!has(self.containers) || self.containers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, !(m.mountPath in ['/var/lib/cassandra', '/etc/cassandra', '/etc/git-secret'])))")
-        .message("containers: the mount paths /var/lib/cassandra, /etc/cassandra and /etc/git-secret are reserved"),
-    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, !(m.mountPath in ['/var/lib/cassandra', '/etc/cassandra', '/etc/git-secret'])))")
-        .message("initContainers: the mount paths /var/lib/cassandra, /etc/cassandra and /etc/git-secret are reserved")
+        .message("volumes: the names data, git-secret, config, operator-config, custom-config, logs and tmp are reserved")
 )]
 pub struct PodSpec {
     /// `cassandra` and sidecars.
@@ -89,15 +83,16 @@ pub struct PodSpec {
     /// A service account of the user's instead of the one that the operator makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-    /// Seconds a node may take to drain and stop; the operator's default is 300.
+    /// Seconds a node may take to drain and stop; the operator's default is 300. With less than 30 a stop would be a kill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 30))]
     pub termination_grace_period_seconds: Option<i64>,
     /// Entries for the pods' hosts file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_aliases: Vec<HostAlias>,
     /// DNS policy of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]))]
     pub dns_policy: Option<String>,
     /// DNS settings of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use crate::template_rules;
 use crate::{AppBinding, Cassandra, CassandraOpsRequest, CassandraVersion, PetSet, PlacementPolicy};
 
 /// All definitions, in the order in which they are installed.
@@ -26,9 +27,13 @@ pub fn definitions() -> Result<Vec<CustomResourceDefinition>, serde_json::Error>
     .into_iter()
     .map(|definition| {
         let mut value = serde_json::to_value(definition)?;
+        let of_cassandra = value.pointer("/spec/names/kind") == Some(&json!("Cassandra"));
         if let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
             for schema in versions.iter_mut().filter_map(|v| v.pointer_mut("/schema/openAPIV3Schema")) {
                 complete(schema, false);
+                if of_cassandra {
+                    template_rules::add(schema);
+                }
             }
         }
         serde_json::from_value(value)

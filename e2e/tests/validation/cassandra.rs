@@ -12,6 +12,14 @@ use super::{assert_refused, refusals, ring, standalone, with};
 #[case::own_secret("{spec: {authSecret: {name: s, externallyManaged: true}}}")]
 #[case::configured("{spec: {configuration: {secretName: s, inline: {cassandra.yaml: 'num_tokens: 4'}}}}")]
 #[case::service("{spec: {serviceTemplates: [{alias: primary, spec: {type: NodePort}}]}}")]
+#[case::published(
+    "{spec: {serviceTemplates: [{alias: primary, spec: {type: LoadBalancer, externalTrafficPolicy: Local, loadBalancerSourceRanges: [10.0.0.0/8]}}]}}"
+)]
+#[case::called_default("{metadata: {name: default}}")]
+#[case::longest("{metadata: {name: a23456789012345678901234567890123456789012345678901x}}")]
+#[case::restored_from_a_backup_of_an_update(
+    "{metadata: {annotations: {ops.kubedb.com/halted-by: 4d1c6f0e-0000-4000-8000-000000000000}}, spec: {halted: true}}"
+)]
 fn a_standalone_is_accepted(#[case] change: &str) {
     assert_eq!(refusals(&with(standalone(), change)), [""; 0]);
 }
@@ -42,6 +50,18 @@ fn a_standalone_is_accepted(#[case] change: &str) {
     "{spec: {storage: null}}",
     "spec: Invalid value: \"object\": spec.storage is needed when spec.storageType is Durable"
 )]
+#[case::no_room(
+    "{spec: {storage: {resources: {requests: {storage: '0'}}}}}",
+    "spec.storage: Invalid value: \"object\": resources.requests.storage must be more than 0"
+)]
+#[case::no_size(
+    "{spec: {storage: {resources: null}}}",
+    "spec.storage: Invalid value: \"object\": resources.requests.storage must be more than 0"
+)]
+#[case::block(
+    "{spec: {storage: {volumeMode: Block}}}",
+    "spec.storage: Invalid value: \"object\": volumeMode must be Filesystem"
+)]
 #[case::storage_type(
     "{spec: {storageType: Fast}}",
     "spec.storageType: Unsupported value: \"Fast\": supported values: \"Durable\", \"Ephemeral\""
@@ -71,6 +91,22 @@ fn a_standalone_is_accepted(#[case] change: &str) {
     "{spec: {serviceTemplates: [{alias: primary}, {alias: primary}]}}",
     "spec.serviceTemplates[1]: Duplicate value: {\"alias\":\"primary\"}"
 )]
+#[case::service_type(
+    "{spec: {serviceTemplates: [{alias: primary, spec: {type: Nonsense}}]}}",
+    "spec.serviceTemplates[0].spec.type: Unsupported value: \"Nonsense\": supported values: \"ClusterIP\", \"NodePort\", \"LoadBalancer\""
+)]
+#[case::service_without_address(
+    "{spec: {serviceTemplates: [{alias: primary, spec: {type: LoadBalancer, clusterIP: None}}]}}",
+    "spec.serviceTemplates[0].spec: Invalid value: \"object\": clusterIP None is for the type ClusterIP only"
+)]
+#[case::service_traffic(
+    "{spec: {serviceTemplates: [{alias: primary, spec: {type: ClusterIP, externalTrafficPolicy: Local}}]}}",
+    "spec.serviceTemplates[0].spec: Invalid value: \"object\": externalTrafficPolicy is for the types NodePort and LoadBalancer, or beside externalIPs"
+)]
+#[case::service_sources(
+    "{spec: {serviceTemplates: [{alias: primary, spec: {type: NodePort, loadBalancerSourceRanges: [10.0.0.0/8]}}]}}",
+    "spec.serviceTemplates[0].spec: Invalid value: \"object\": loadBalancerSourceRanges is for the type LoadBalancer only"
+)]
 #[case::health_period(
     "{spec: {healthChecker: {periodSeconds: 0}}}",
     "spec.healthChecker.periodSeconds: Invalid value: 0: spec.healthChecker.periodSeconds in body should be greater than or equal to 1"
@@ -87,9 +123,16 @@ fn a_standalone_is_refused(#[case] change: &str, #[case] cause: &str) {
     assert_refused(&with(standalone(), change), cause);
 }
 
-#[test]
-fn a_ring_is_accepted() {
-    assert_eq!(refusals(&ring()), [""; 0]);
+#[rstest]
+#[case::bare("{}")]
+#[case::racks_called_by_numbers(
+    "{spec: {topology: {rack: [{name: '1', storageType: Ephemeral}, {name: a-1, storageType: Ephemeral}]}}}"
+)]
+#[case::longest_names(
+    "{spec: {topology: {rack: [{name: a234567890123456789012345678901234567890123x, replicas: 2, storageType: Ephemeral}]}}}"
+)]
+fn a_ring_is_accepted(#[case] change: &str) {
+    assert_eq!(refusals(&with(ring(), change)), [""; 0]);
 }
 
 #[rstest]
@@ -116,6 +159,10 @@ fn a_ring_is_accepted() {
 #[case::no_storage(
     "{topology: {rack: [{name: a, replicas: 2}]}}",
     "spec.topology.rack[0]: Invalid value: \"object\": storage is needed when storageType is Durable"
+)]
+#[case::no_room(
+    "{topology: {rack: [{name: a, replicas: 2, storage: {resources: {requests: {storage: 0}}}}]}}",
+    "spec.topology.rack[0].storage: Invalid value: \"object\": resources.requests.storage must be more than 0"
 )]
 #[case::rack_name(
     "{topology: {rack: [{name: A_1, replicas: 2, storageType: Ephemeral}]}}",

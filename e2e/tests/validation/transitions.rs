@@ -8,6 +8,8 @@ use super::{assert_refused, causes, refusals, request, ring, standalone, with};
 const NAMESPACE: &str = "e2e-transitions";
 
 const STORAGE: &str =
+    "spec.storage: Invalid value: \"object\": storage cannot be changed on an existing Cassandra";
+const NO_STORAGE: &str =
     "spec: Invalid value: \"object\": spec.storage cannot be changed on an existing Cassandra";
 const STORAGE_TYPE: &str =
     "spec: Invalid value: \"object\": spec.storageType cannot be changed on an existing Cassandra";
@@ -43,6 +45,14 @@ fn what_cannot_change_is_refused() {
     let refused =
         |object: &Value, change: &str, cause: &str| assert_refused(&with(object.clone(), change), cause);
     refused(&alone, "spec: {storage: {resources: {requests: {storage: 2Gi}}}}", STORAGE);
+    refused(
+        &alone,
+        "spec: {storage: {storageClassName: fast, resources: {requests: {storage: 1024Mi}}}}",
+        STORAGE,
+    );
+    // The same amount, written another way.
+    let same = with(alone.clone(), "spec: {storage: {resources: {requests: {storage: 1024Mi}}}}");
+    assert_eq!(refusals(&same), [""; 0]);
     refused(&alone, "spec: {storageType: Ephemeral}", STORAGE_TYPE);
     refused(&alone, "spec: {disableSecurity: true}", SECURITY);
     refused(&alone, "spec: {authSecret: {name: s}}", AUTH);
@@ -54,15 +64,17 @@ fn what_cannot_change_is_refused() {
             "spec: {{storage: null, topology: {{rack: [{{name: a, storageType: Ephemeral}}, {EPHEMERAL_B}]}}}}"
         ),
     );
-    assert_eq!(refusals(&ephemeral), [TOPOLOGY, STORAGE]);
+    assert_eq!(refusals(&ephemeral), [TOPOLOGY, NO_STORAGE]);
     refused(&ring, &racks(&format!("[{}]", rack.replace("{name: a,", "{name: a, replicas: 2,"))), RACKS);
     refused(&ring, &racks(&format!("[{rack}, {EPHEMERAL_B}, {{name: c, storageType: Ephemeral}}]")), RACKS);
     refused(&ring, &racks(&format!("[{rack}, {{name: b, replicas: 2, storageType: Ephemeral}}]")), RACKS);
     refused(
         &ring,
         &racks(&format!("[{}, {EPHEMERAL_B}]", rack.replace("1Gi", "2Gi"))),
-        "spec.topology.rack[0]: Invalid value: \"object\": storage cannot be changed on an existing rack",
+        "spec.topology.rack[0].storage: Invalid value: \"object\": storage cannot be changed on an existing Cassandra",
     );
+    let same = racks(&format!("[{}, {EPHEMERAL_B}]", rack.replace("1Gi", "1024Mi")));
+    assert_eq!(refusals(&with(ring.clone(), &same)), [""; 0]);
     let durable_b = "{name: b, storageType: Durable, storage: {resources: {requests: {storage: 1Gi}}}}";
     assert_eq!(
         refusals(&with(ring.clone(), &racks(&format!("[{rack}, {durable_b}]")))),
