@@ -1,14 +1,41 @@
 //! Bringing what is there to what is desired.
+//!
+//! Every object is tried, so that one which the API server refuses does not take the others with it. What was refused is
+//! told, and tried again after a while or when the Cassandra has changed.
 
-use api::PetSet;
+use std::time::{Duration, Instant};
+
+use api::labels;
 use kube::ResourceExt;
-use operator::{Cache, Object};
+use kube::api::ObjectMeta;
+use operator::{Cache, Failure, Object, WriteError};
 
 use crate::controller::Context;
 use crate::desired::Objects;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
+use crate::login;
 use crate::observe::Observed;
 use crate::plan::Plan;
+
+/// Until an object is tried again that was refused; nothing tells when a quota or a webhook has changed.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// What was refused, and why.
+    pub refused: Vec<Refusal>,
+    /// New pods were not asked for, since they would lack something that was refused.
+    pub held: bool,
+}
+
+/// That an object was refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    generation: Option<i64>,
+    since: Instant,
+    why: Refusal,
+}
 
 /// Applies all objects that differ. First what pods need to start, then the pods, last what tells others of them.
 pub async fn apply(
@@ -16,26 +43,100 @@ pub async fn apply(
     plan: &Plan<'_>,
     observed: &Observed,
     objects: Objects,
-) -> Result<(), Error> {
+) -> Result<Applied, Error> {
     // Without `..`: a new kind of object that nobody applies does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let caches = &context.caches;
-    one(context, plan, &caches.accounts, account).await?;
-    one(context, plan, &caches.secrets, config).await?;
+    let mut round = Round { context, plan, refused: vec![], failed: None };
+    let what = format!("the login of Cassandra {}/{}", plan.namespace, plan.name);
+    round.attempt(what, "", login::keep(context, plan)).await?;
+    let mut complete = true;
+    if let Some(account) = account {
+        complete &= round.one(&caches.accounts, account, "podTemplate.spec.serviceAccountName").await?;
+    }
+    complete &= round.one(&caches.secrets, config, "spec.configuration.inline").await?;
     for service in services {
-        one(context, plan, &caches.services, service).await?;
+        let of_clients = service.name_any() == plan.name;
+        let field = if of_clients { "spec.serviceTemplates" } else { "" };
+        complete &= round.one(&caches.services, service, field).await? || of_clients;
     }
     if let Some(budget) = disruption {
-        one(context, plan, &caches.budgets, budget).await?;
+        round.one(&caches.budgets, budget, "").await?;
     }
     let in_turn = observed.in_turn();
     for petset in petsets.into_iter().filter(|petset| in_turn.contains(&&*petset.name_any())) {
-        one::<PetSet>(context, plan, &caches.petsets, petset).await?;
+        if complete || observed.has(&petset.name_any()) {
+            Box::pin(round.one(&caches.petsets, petset, "the podTemplate and storage of its rack")).await?;
+        }
     }
-    one(context, plan, &caches.bindings, binding).await
+    round.one(&caches.bindings, binding, "").await?;
+    match round.failed {
+        Some(error) => Err(error),
+        None => Ok(Applied { refused: round.refused, held: !complete }),
+    }
 }
 
-async fn one<K: Object>(
+struct Round<'a> {
+    context: &'a Context,
+    plan: &'a Plan<'a>,
+    refused: Vec<Refusal>,
+    /// The first failure that may be gone by itself the next time.
+    failed: Option<Error>,
+}
+
+impl Round<'_> {
+    /// Whether the object is as desired now. `field` is what the user can change about it, if anything.
+    async fn one<K: Object>(&mut self, cache: &Cache<K>, desired: K, field: &str) -> Result<bool, Error> {
+        let what = format!("{} {}/{}", K::kind(&()), self.plan.namespace, desired.name_any());
+        let (context, plan) = (self.context, self.plan);
+        self.attempt(what, field, bring(context, plan, cache, desired)).await
+    }
+
+    /// An error ends the whole round: this replica must not write any more.
+    async fn attempt(
+        &mut self,
+        what: String,
+        field: &str,
+        work: impl Future<Output = Result<(), Error>>,
+    ) -> Result<bool, Error> {
+        let (uid, generation) = (self.plan.uid(), self.plan.cassandra.metadata.generation);
+        let memory = &self.context.health.memory;
+        let known = memory.of(uid, |known| known.refused.get(&what).cloned());
+        if let Some(known) = known.filter(|it| it.generation == generation && it.since.elapsed() < AGAIN) {
+            self.refused.push(known.why);
+            return Ok(false);
+        }
+        let error = match work.await {
+            Ok(()) => {
+                memory.of(uid, |known| known.refused.remove(&what));
+                return Ok(true);
+            }
+            Err(error @ Error::Write(WriteError::NotLeader { .. })) => return Err(error),
+            Err(error) => error,
+        };
+        if is_lasting(&error) {
+            let hint = if field.is_empty() { String::new() } else { format!("; it follows from {field}") };
+            let why = Refusal::new(error.reason(), format!("{error}{hint}"));
+            let refused = Refused { generation, since: Instant::now(), why: why.clone() };
+            memory.of(uid, |known| known.refused.insert(what, refused));
+            self.refused.push(why);
+        } else {
+            self.failed.get_or_insert(error);
+        }
+        Ok(false)
+    }
+}
+
+/// A webhook that does not answer is no outage of the API server: it concerns some kinds of objects, and may last.
+fn is_lasting(error: &Error) -> bool {
+    match error {
+        Error::Foreign { .. } | Error::Write(WriteError::Refused { .. }) => true,
+        Error::Write(WriteError::Unavailable { message, .. }) => message.contains("webhook"),
+        _ => false,
+    }
+}
+
+async fn bring<K: Object>(
     context: &Context,
     plan: &Plan<'_>,
     cache: &Cache<K>,
@@ -48,8 +149,12 @@ async fn one<K: Object>(
         None => context.read::<K>(&plan.namespace, &name).await?.map(Into::into),
     };
     if let Some(current) = &current
-        && !belongs(&**current, plan.uid())
+        && !belongs(current.meta(), plan)
     {
+        // Pods need an account to be, and nothing of it: they get no token.
+        if K::kind(&()) == "ServiceAccount" {
+            return Ok(());
+        }
         let what = format!("{} {}/{name}", K::kind(&()), plan.namespace);
         return Err(Error::Foreign { what });
     }
@@ -60,6 +165,10 @@ async fn one<K: Object>(
     Ok(())
 }
 
-fn belongs(object: &impl ResourceExt, uid: &str) -> bool {
-    object.owner_references().iter().any(|owner| owner.uid == uid)
+/// One with the operator's labels and without an owner is what a backup has brought back, and gets its owner.
+fn belongs(object: &ObjectMeta, plan: &Plan) -> bool {
+    let mut owners = object.owner_references.iter().flatten();
+    let is_ours = object.labels.as_ref().and_then(labels::cassandra_of) == Some(&plan.name);
+    owners.clone().any(|owner| owner.uid == plan.uid())
+        || (is_ours && !owners.any(|owner| owner.controller == Some(true)))
 }

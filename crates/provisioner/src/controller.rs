@@ -1,37 +1,43 @@
 //! One reconcile: observe, decide, apply, look after health, tell the status.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::cassandra::condition_type;
 use api::names::CASSANDRA_FINALIZER;
 use api::{Cassandra, CassandraStatus, CassandraVersion, condition, halt};
+use cassandra::replication::Fewer;
 use cassandra::{Credentials, Sessions};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator::json_patch::Patch;
 use operator::{Object, Operator, Queue};
 
-use crate::apply::apply;
+use crate::apply::{Applied, apply};
 use crate::caches::Caches;
+use crate::configuration;
 use crate::delete::delete;
 use crate::desired;
+use crate::ended;
 use crate::error::{Error, Refusal};
 use crate::gauges;
 use crate::health::{Health, Target, Verdict};
+use crate::kept;
 use crate::login::{self, Missing};
 use crate::memory::Memory;
+use crate::missing;
 use crate::observe::{Observed, observe};
-use crate::plan::Plan;
-use crate::settle::settle;
+use crate::plan::{Plan, Rack};
+use crate::settle::{Turns, settle};
 use crate::status::{self, Findings};
 
-/// While a ring is on its way, it is looked at this often.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
 /// What only the user can mend, and what no watch tells of.
 const REFUSED: Duration = Duration::from_secs(30);
+/// A ring in use whose login or copies are not as they were made is looked at again after this time.
+const FLAWED: Duration = Duration::from_mins(1);
 
 /// What all reconciles share.
 pub struct Context {
@@ -51,6 +57,10 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     if cassandra.metadata.deletion_timestamp.is_some() {
         return delete(&cassandra, context).await;
     }
+    // As good as deleted: nothing that is missing can be made again, and its own deletion wakes it.
+    if let Some(left) = context.operator.writer.ends(&cassandra.namespace().unwrap_or_default()) {
+        return Ok(Some(left));
+    }
     context.confirm(&cassandra).await?;
     // The answer to a halt comes before anything that takes time.
     let answered = status::answered(&cassandra, &context.operator.clock.time());
@@ -60,31 +70,56 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     if version.is_some() && halt::provisioner_may_write(&cassandra) {
         cassandra = context.hold(cassandra).await?;
     }
-    let plan = Plan::of(&cassandra);
-    let observed = observe(&plan, &context.caches);
+    let mut plan = Plan::of(&cassandra);
+    let recalled = kept::recall(context, &mut plan).await?;
+    let plan = plan;
+    let mut observed = observe(&plan, &context.caches, context.operator.clock.now());
+    ended::explain(context, &plan, &mut observed).await;
+    missing::explain(context, &plan, &mut observed).await;
     let when_missing = match version {
         _ if observed.has_begun() => Missing::Tell,
         Some(_) if halt::provisioner_may_write(&cassandra) => Missing::Make,
         _ => Missing::Wait,
     };
     let login = login::find(context, &plan, when_missing).await?;
-    let provisioned = match (version, &login) {
-        (None, _) => Ok(Err(unknown_version(&plan))),
-        (_, Err(refusal)) => Ok(Err(refusal.clone())),
-        (Some(version), Ok(_)) => context.provision(&plan, &observed, &version).await,
+    let provisioned = match (version, &login, recalled) {
+        (None, ..) => Ok(Err(unknown_version(&plan))),
+        (_, Err(refusal), _) => Ok(Err(refusal.clone())),
+        (.., Err(refusal)) => Ok(Err(refusal)),
+        (Some(version), ..) => context.provision(&plan, &observed, &version).await,
     };
-    let refusal = provisioned.as_ref().ok().and_then(|refused| refused.as_ref().err());
+    let lost = login.as_ref().ok().and_then(|key| key.lost.clone());
     let verdict = match login {
-        Ok(credentials) => context.check(&plan, &observed, credentials).await,
+        Ok(key) => context.check(&plan, &observed, key.credentials).await,
         // Nothing is known of nodes that cannot be asked.
         Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
     };
-    let findings = Findings { observed: &observed, refusal, verdict: verdict.as_ref() };
+    let applied = provisioned.as_ref().ok().and_then(|done| done.as_ref().ok()?.as_ref());
+    let refusal = match &provisioned {
+        Ok(Err(refusal)) => Some(refusal),
+        _ if observed.has_begun() => None,
+        _ => applied.filter(|applied| applied.held).and_then(|applied| applied.refused.first()),
+    };
+    let findings = Findings {
+        observed: &observed,
+        refusal,
+        not_applied: match (applied, lost) {
+            (Some(applied), lost) => Some(applied.refused.iter().cloned().chain(lost).collect()),
+            (None, lost) => lost.map(|lost| vec![lost]),
+        },
+        flaws: context
+            .health
+            .memory
+            .of(plan.uid(), |known| known.kept_up.clone())
+            .map(|(_, flaw)| flaw.into_iter().collect()),
+        verdict: verdict.as_ref(),
+    };
+    let waits = refusal.is_some() && !observed.has_begun();
     let status = status::of(&cassandra, &findings, &context.operator.clock.time());
     let cassandra = context.tell(&cassandra, status).await?;
     // An object that cannot be written must not hide how the ring is.
-    let refused = provisioned?.is_err();
-    Ok(Some(if refused && !observed.has_begun() { REFUSED } else { every(&cassandra) }))
+    provisioned?.ok();
+    Ok(Some(if waits { REFUSED } else { context.every(&cassandra) }))
 }
 
 fn unknown_version(plan: &Plan) -> Refusal {
@@ -95,18 +130,31 @@ fn unknown_version(plan: &Plan) -> Refusal {
     Refusal::new("VersionNotFound", message)
 }
 
-/// Time from one check of the nodes to the next.
-fn every(cassandra: &Cassandra) -> Duration {
-    let period = u64::try_from(cassandra.spec.health_checker.period_seconds).unwrap_or(1).max(1);
-    let period = Duration::from_secs(period);
-    if has(cassandra, condition_type::READY) { period } else { period.min(ON_ITS_WAY) }
-}
-
 fn has(cassandra: &Cassandra, type_: &str) -> bool {
     cassandra.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, type_))
 }
 
 impl Context {
+    /// Time from one check of the nodes to the next.
+    fn every(&self, cassandra: &Cassandra) -> Duration {
+        let period = u64::try_from(cassandra.spec.health_checker.period_seconds).unwrap_or(1).max(1);
+        let (ready, period) = (has(cassandra, condition_type::READY), Duration::from_secs(period));
+        let uid = cassandra.metadata.uid.as_deref().unwrap_or_default();
+        self.health.memory.of(uid, |known| known.pace.every(ready, period))
+    }
+
+    /// Those that were deleted before they had the finalizer left no trace but here.
+    fn forget_what_is_gone(&self) {
+        let there = self.caches.cassandras.all();
+        if self.health.memory.count() <= there.len() {
+            return;
+        }
+        let there: HashSet<String> = there.iter().filter_map(|one| one.uid()).collect();
+        for known in self.health.memory.keep(|uid| there.contains(uid)) {
+            known.checks.addresses().iter().for_each(|address| self.health.sessions.forget(address));
+        }
+    }
+
     /// Makes sure that the cached Cassandra is the newest there is, once per generation: see [`halt::is_newest`].
     async fn confirm(&self, cassandra: &Cassandra) -> Result<(), Error> {
         let (uid, generation) =
@@ -120,6 +168,7 @@ impl Context {
             return Err(Error::Outdated(format!("{namespace}/{name}")));
         }
         self.health.memory.of(&uid, |known| known.confirmed = Some(generation));
+        self.forget_what_is_gone();
         Ok(())
     }
 
@@ -135,35 +184,51 @@ impl Context {
         Ok(self.operator.writer.patch(&cassandra, patch).await?)
     }
 
-    /// Makes all objects what they should be, or nothing at all while halted.
+    /// Makes all objects what they should be, or nothing at all while halted: then there is no answer.
     async fn provision(
         &self,
         plan: &Plan<'_>,
         observed: &Observed,
         version: &CassandraVersion,
-    ) -> Result<Result<(), Refusal>, Error> {
-        if !observed.has_begun()
-            && let Err(refusal) = self.user_configuration(plan).await?
-        {
+    ) -> Result<Result<Option<Applied>, Refusal>, Error> {
+        if let Some(refusal) = desired::unfit(plan, observed.has_begun()) {
             return Ok(Err(refusal));
         }
-        if halt::provisioner_may_write(plan.cassandra) {
-            Box::pin(apply(self, plan, observed, desired::objects(plan, version, &self.image))).await?;
+        if !observed.has_begun() {
+            for needed in [self.user_configuration(plan).await?, self.user_accounts(plan).await?] {
+                if let Err(refusal) = needed {
+                    return Ok(Err(refusal));
+                }
+            }
+        }
+        if !halt::provisioner_may_write(plan.cassandra) {
+            return Ok(Ok(None));
+        }
+        let objects = desired::objects(plan, version, &self.image);
+        Box::pin(apply(self, plan, observed, objects)).await.map(|applied| Ok(Some(applied)))
+    }
+
+    /// Pods of an account that does not exist are never made, and only an event of their StatefulSet says so.
+    async fn user_accounts(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
+        for name in plan.racks.iter().filter_map(Rack::account).filter(|name| *name != plan.name) {
+            if self.read::<ServiceAccount>(&plan.namespace, name).await?.is_none() {
+                let message = format!(
+                    "podTemplate.spec.serviceAccountName: ServiceAccount {}/{name} does not exist; create it, or leave the \
+                     field out: the pods need no rights",
+                    plan.namespace
+                );
+                return Ok(Err(Refusal::new("ServiceAccountNotFound", message)));
+            }
         }
         Ok(Ok(()))
     }
 
-    /// A pod that mounts a Secret which does not exist would wait without a word.
+    /// A pod that mounts a Secret which does not exist would wait without a word, see [`configuration`].
     async fn user_configuration(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
         let configuration = plan.cassandra.spec.configuration.as_ref();
         let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(Ok(())) };
         let secret = self.read::<Secret>(&plan.namespace, name).await?;
-        let key = api::names::CONFIG_KEY;
-        let lack = match secret {
-            None => "does not exist".to_owned(),
-            Some(Secret { data: Some(data), .. }) if data.contains_key(key) => return Ok(Ok(())),
-            Some(_) => format!("has no key {key}"),
-        };
+        let Some(lack) = configuration::lack(secret.as_ref()) else { return Ok(Ok(())) };
         let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", plan.namespace);
         Ok(Err(Refusal::new("ConfigSecretInvalid", message)))
     }
@@ -177,31 +242,75 @@ impl Context {
     ) -> Option<Verdict> {
         let (uid, memory) = (plan.uid(), &self.health.memory);
         let may_write = halt::provisioner_may_write(plan.cassandra);
-        let mut settled = memory.of(uid, |known| known.settled);
+        let changed =
+            memory.of(uid, |known| known.pace.look(plan.cassandra.metadata.generation, &observed.pods));
+        let every = Some(self.every(plan.cassandra)).filter(|_| !changed);
+        let in_use = has(plan.cassandra, condition_type::PROVISIONED);
+        let (mut settled, kept_up) = memory.of(uid, |known| (known.settled, known.kept_up.clone()));
+        let due = match kept_up {
+            Some((looked, Some(_))) => looked.elapsed() >= FLAWED,
+            _ => !settled,
+        };
         let mut why = "the pods are not all ready yet".to_owned();
-        if !settled && may_write && observed.is_complete() {
-            match settle(plan, &self.health.sessions, &observed.addresses(), credentials.as_ref()).await {
-                Ok(()) => settled = true,
-                Err(error) => {
-                    tracing::debug!("not settled: {error}");
-                    why = error;
-                }
+        if due && may_write && observed.is_complete() {
+            let done = self.settle(plan, observed, credentials.as_ref(), every, in_use).await;
+            settled = done.is_ok();
+            if let Err(error) = done {
+                why = error;
             }
-            memory.of(uid, |known| known.settled = settled);
         }
-        if !settled && !has(plan.cassandra, condition_type::PROVISIONED) {
+        if !settled && !in_use {
             return Some(Verdict::known(&why));
         }
         let checker = &plan.cassandra.spec.health_checker;
         let target = Target {
             uid: uid.to_owned(),
+            cluster: plan.kept.cluster.clone(),
             cassandra: ObjectRef::from_obj(plan.cassandra),
             pods: observed.pods.clone(),
             credentials,
+            threshold: u32::try_from(checker.failure_threshold).unwrap_or(1),
             timeout: Duration::from_secs(u64::try_from(checker.timeout_seconds).unwrap_or(1).max(1)),
             write: !checker.disable_write_check,
         };
-        self.health.look(target, every(plan.cassandra))
+        self.health.look(target, every)
+    }
+
+    /// Makes the ring fit to be used, if `every` has passed since that was last tried in vain; `None`: at once.
+    async fn settle(
+        &self,
+        plan: &Plan<'_>,
+        observed: &Observed,
+        credentials: Option<&Credentials>,
+        every: Option<Duration>,
+        in_use: bool,
+    ) -> Result<(), String> {
+        let (uid, Health { memory, sessions, turns, .. }) = (plan.uid(), &self.health);
+        let last = memory.of(uid, |known| known.unsettled.clone());
+        if let (Some((tried, why)), Some(every)) = (&last, every)
+            && tried.elapsed() < every
+        {
+            return Err(why.clone());
+        }
+        let addresses = observed.addresses();
+        let fewer = if in_use { Fewer::Tell } else { Fewer::Raise };
+        let settling = Box::pin(settle(plan, sessions, &addresses, credentials, fewer));
+        let Some(settled) = turns.take(last.is_some(), settling).await else {
+            return Err("it is made ready for clients when other rings have been".to_owned());
+        };
+        let flaw = match &settled {
+            Ok(flaws) if flaws.is_empty() => None,
+            Ok(flaws) => Some(Refusal::new("FewerCopies", flaws.join("; "))),
+            Err(error) => Some(Refusal::new("NotSettled", error.clone())),
+        };
+        memory.of(uid, |known| {
+            known.settled = settled.is_ok();
+            known.kept_up = in_use.then(|| (Instant::now(), flaw));
+            known.unsettled = settled.as_ref().err().map(|why| (Instant::now(), why.clone()));
+            let same = settled.as_ref().err() == last.as_ref().map(|(_, why)| why);
+            known.pace.tried(same && settled.is_err());
+        });
+        settled.map(drop).inspect_err(|error| tracing::debug!("not settled: {error}"))
     }
 
     /// Writes the status if it says something new, and tells the news as events.
@@ -210,10 +319,10 @@ impl Context {
         let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
         for condition in status::news(before, &status.conditions) {
             let (reason, action, note) = (&condition.reason, &condition.type_, &condition.message);
-            if condition.status == "True" || *action == condition_type::PAUSED {
-                self.operator.events.normal(cassandra, reason, action, note).await;
-            } else {
+            if status::is_bad(cassandra, condition) {
                 self.operator.events.warning(cassandra, reason, action, note).await;
+            } else {
+                self.operator.events.normal(cassandra, reason, action, note).await;
             }
         }
         Ok(written)
@@ -248,7 +357,12 @@ async fn run_in(
     let (cassandras, petsets) = (caches.cassandras.clone(), caches.petsets.clone());
     let told = cassandras.clone();
     operator.register_gauges(move || told.all().iter().flat_map(|one| gauges::of(one)).collect());
-    let health = Health { sessions: Sessions::new(), memory: Memory::default(), queue: queue.clone() };
+    let health = Health {
+        sessions: Sessions::new(),
+        memory: Memory::default(),
+        queue: queue.clone(),
+        turns: Turns::default(),
+    };
     let context = Arc::new(Context { operator: operator.clone(), caches, health, image: image.to_owned() });
     let provisioner =
         operator::controller::run(operator, "cassandra", &cassandras, queue, context, reconcile);

@@ -90,7 +90,7 @@ async fn delete_claims(plan: &Plan<'_>, context: &Context) -> Result<(), Error> 
 }
 
 /// Claims of pods that are no more (of a rack that was larger once) count too.
-fn is_claim_of(plan: &Plan, claim: &str) -> bool {
+pub(crate) fn is_claim_of(plan: &Plan, claim: &str) -> bool {
     let of_rack = |petset: &str| {
         claim
             .strip_prefix(names::DATA_VOLUME)

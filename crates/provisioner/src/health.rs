@@ -4,6 +4,7 @@
 //! halt. A reconcile takes what the last check said and starts the next one when it is due.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::Cassandra;
@@ -15,6 +16,7 @@ use operator::Queue;
 
 use crate::memory::Memory;
 use crate::observe::PodSeen;
+use crate::settle::Turns;
 
 /// Whether something is so, or why not.
 pub type Check = Result<(), String>;
@@ -67,12 +69,16 @@ impl Checks {
 pub struct Target {
     /// Uid of the Cassandra.
     pub uid: String,
+    /// Name of the cluster, as its nodes know it.
+    pub cluster: String,
     /// The Cassandra, to wake its controller when there is news.
     pub cassandra: ObjectRef<Cassandra>,
     /// All pods that the ring should have.
     pub pods: Vec<PodSeen>,
     /// Login; none where anybody may do anything.
     pub credentials: Option<Credentials>,
+    /// Failures in a row that count; more are not told apart.
+    pub threshold: u32,
     /// How long a round may take.
     pub timeout: Duration,
     /// Whether to write a row.
@@ -88,14 +94,17 @@ pub struct Health {
     pub memory: Memory,
     /// Whom to wake.
     pub queue: Queue<Cassandra>,
+    /// Who may settle a ring.
+    pub turns: Turns,
 }
 
 impl Health {
-    /// What the last round said. Starts another one if `every` has passed since the last one began.
-    pub fn look(&self, target: Target, every: Duration) -> Option<Verdict> {
+    /// What the last round said. Starts another one if `every` has passed since the last one began; `None`: at once.
+    pub fn look(&self, target: Target, every: Option<Duration>) -> Option<Verdict> {
         let (verdict, due, gone) = self.memory.of(&target.uid, |known| {
             let checks = &mut known.checks;
-            let due = !checks.running && checks.started.is_none_or(|started| started.elapsed() >= every);
+            let due = !checks.running
+                && checks.started.is_none_or(|started| every.is_none_or(|every| started.elapsed() >= every));
             let addresses: Vec<_> = target.pods.iter().filter_map(|pod| pod.address).collect();
             let gone: Vec<_> =
                 checks.addresses.iter().copied().filter(|old| !addresses.contains(old)).collect();
@@ -109,14 +118,19 @@ impl Health {
             self.sessions.forget(address);
         }
         if due {
-            let health = self.clone();
-            tokio::spawn(async move { health.round(target).await });
+            let (health, target) = (self.clone(), Arc::new(target));
+            let asking = Box::pin(Round::run(self.sessions.clone(), Arc::clone(&target)));
+            tokio::spawn(async move { health.round(&target, asking).await });
         }
         verdict
     }
 
-    async fn round(&self, target: Target) {
-        let round = Round::run(&self.sessions, &target).await;
+    /// In a task of its own: a panic in the driver must end in a verdict too, or the last one would stand for ever.
+    async fn round(&self, target: &Target, asking: impl Future<Output = Round> + Send + 'static) {
+        let round = tokio::spawn(asking).await.unwrap_or_else(|panic| {
+            tracing::error!("a check of health did not come to its end: {panic}");
+            Round::broken()
+        });
         let news = self.memory.still(&target.uid, |known| {
             if round.refused {
                 known.login = None;
@@ -128,7 +142,9 @@ impl Health {
             checks.running = false;
             let before = checks.verdict.take();
             let (silent, failed) = before.as_ref().map_or((0, 0), |before| (before.silent, before.failed));
-            let count = |check: &Check, before: u32| if check.is_ok() { 0 } else { before.saturating_add(1) };
+            let count = |check: &Check, before: u32| {
+                if check.is_ok() { 0 } else { before.saturating_add(1).min(target.threshold) }
+            };
             let verdict = Verdict {
                 silent: count(&round.report.accepting, silent),
                 failed: count(&round.report.ready, failed),
@@ -136,10 +152,11 @@ impl Health {
             };
             let news = before.as_ref() != Some(&verdict);
             checks.verdict = Some(verdict);
+            known.pace.tried(!news);
             news
         });
         if news == Some(true) {
-            self.queue.trigger(target.cassandra);
+            self.queue.trigger(target.cassandra.clone());
         }
     }
 }
@@ -153,8 +170,15 @@ struct Round {
 }
 
 impl Round {
-    async fn run(sessions: &Sessions, target: &Target) -> Self {
-        let answers = join_all(target.pods.iter().map(|pod| ask(sessions, target, pod))).await;
+    /// Nothing was found out.
+    fn broken() -> Self {
+        let why = || Err("the check itself failed, a fault of this operator: its log says more".to_owned());
+        Self { report: Report { accepting: why(), ready: why() }, refused: false, unwritable: false }
+    }
+
+    async fn run(sessions: Sessions, target: Arc<Target>) -> Self {
+        let target = &*target;
+        let answers = join_all(target.pods.iter().map(|pod| ask(&sessions, target, pod))).await;
         let refused =
             answers.iter().any(|answer| matches!(answer, Err(Silent::Error(Error::Unauthorized { .. }))));
         let (mut nodes, mut views, mut silent) = (Vec::new(), Vec::new(), Vec::new());
@@ -170,7 +194,7 @@ impl Round {
         let accepting = if nodes.is_empty() { Err(listed(&silent)) } else { Ok(()) };
         let mut problems = silent;
         if problems.is_empty() {
-            problems = ring_problems(target.pods.len(), &views);
+            problems = ring_problems(target.pods.len(), &target.cluster, &views);
         }
         let mut unwritable = false;
         if let (true, Some(node)) = (target.write && problems.is_empty(), nodes.first()) {
@@ -205,11 +229,7 @@ impl Silent {
     }
 }
 
-async fn ask(
-    sessions: &Sessions,
-    target: &Target,
-    pod: &PodSeen,
-) -> Result<(std::sync::Arc<Node>, View), Silent> {
+async fn ask(sessions: &Sessions, target: &Target, pod: &PodSeen) -> Result<(Arc<Node>, View), Silent> {
     let address = pod.address.ok_or(Silent::NoAddress)?;
     let question = async {
         let node = sessions.node(address, target.credentials.as_ref(), target.timeout).await?;
@@ -223,17 +243,19 @@ async fn ask(
 }
 
 /// A node that streams (a repair, a rebuild) serves all the same.
-fn ring_problems(expected: usize, views: &[View]) -> Vec<String> {
+fn ring_problems(expected: usize, cluster: &str, views: &[View]) -> Vec<String> {
+    let strangers = ring::strangers(cluster, views);
     let problems = ring::problems(expected, views);
-    problems
+    strangers
         .iter()
+        .chain(&problems)
         .filter(|problem| !matches!(problem, Problem::Streaming { .. }))
         .map(ToString::to_string)
         .collect()
 }
 
 /// The first problems, and how many more there are.
-fn listed(problems: &[String]) -> String {
+pub fn listed(problems: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut shown: Vec<String> = problems.iter().take(SHOWN).cloned().collect();
     if problems.len() > SHOWN {

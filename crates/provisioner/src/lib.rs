@@ -5,15 +5,20 @@
 
 mod apply;
 mod caches;
+mod configuration;
 mod controller;
 mod delete;
 mod desired;
+mod ended;
 mod error;
 mod gauges;
 mod health;
+mod kept;
 mod login;
 mod memory;
+mod missing;
 mod observe;
+mod pace;
 mod plan;
 mod render_config;
 mod settle;

@@ -1,7 +1,13 @@
 //! Which name and password open the ring.
 
+use std::collections::BTreeMap;
+
+use api::halt;
 use cassandra::Credentials;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use operator::json_patch::{Patch, PatchOperation};
+use serde_json::json;
 
 use crate::controller::Context;
 use crate::desired;
@@ -9,7 +15,16 @@ use crate::error::{Error, Refusal};
 use crate::plan::{Login, Plan};
 
 /// What is known of the login.
-pub type Found = Result<Option<Credentials>, Refusal>;
+pub type Found = Result<Key, Refusal>;
+
+/// What opens the ring.
+#[derive(Clone, Debug, Default)]
+pub struct Key {
+    /// None where anybody may do anything.
+    pub credentials: Option<Credentials>,
+    /// The Secret is gone, and may not be put back now.
+    pub lost: Option<Refusal>,
+}
 
 /// What to do when the Secret is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,39 +37,96 @@ pub enum Missing {
     Tell,
 }
 
-/// The login of a ring; none where anybody may do anything.
+/// The login of a ring.
 pub async fn find(context: &Context, plan: &Plan<'_>, when_missing: Missing) -> Result<Found, Error> {
-    let Login::Secret { name, external } = &plan.login else { return Ok(Ok(None)) };
+    let Login::Secret { name, external } = &plan.login else { return Ok(Ok(Key::default())) };
+    let (uid, memory) = (plan.uid(), &context.health.memory);
+    let remember = |found: &Found, watched: bool| {
+        if let Ok(Key { credentials: Some(login), .. }) = found {
+            memory.of(uid, |known| (known.login, known.login_is_watched) = (Some(login.clone()), watched));
+        }
+    };
     if let Some(secret) = context.caches.secrets.get(&plan.namespace, name) {
-        return Ok(read(plan, &secret));
+        let found = read(plan, &secret);
+        remember(&found, true);
+        return Ok(found);
     }
-    let uid = plan.uid();
-    if let Some(login) = context.health.memory.of(uid, |known| known.login.clone()) {
-        return Ok(Ok(Some(login)));
+    let (known, watched) = memory.of(uid, |known| (known.login.clone(), known.login_is_watched));
+    if known.is_some() && !watched {
+        return Ok(Ok(Key { credentials: known, lost: None }));
     }
-    // Not labelled as ours, so not watched: the user's own, or the cache has not seen it yet.
-    let secret = match context.read::<Secret>(&plan.namespace, name).await? {
-        Some(secret) => secret,
-        None if *external || when_missing == Missing::Tell => return Ok(Err(missing(plan, name, *external))),
-        None if when_missing == Missing::Wait => {
+    // Not labelled as ours, so not watched: the user's own, or the cache has not seen it yet, or it is gone.
+    let secret = match (context.read::<Secret>(&plan.namespace, name).await?, known) {
+        (Some(secret), _) => secret,
+        (None, _) if *external => return Ok(Err(missing(plan, name, true))),
+        (None, Some(login)) if halt::provisioner_may_write(plan.cassandra) => {
+            put_back(context, plan, name, &login).await?
+        }
+        (None, Some(login)) => {
+            let message = format!(
+                "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
+                 false again, unless the provisioner is started anew before",
+                plan.namespace
+            );
+            let lost = Some(Refusal::new("AuthSecretNotFound", message));
+            return Ok(Ok(Key { credentials: Some(login), lost }));
+        }
+        (None, None) if when_missing == Missing::Tell => return Ok(Err(missing(plan, name, false))),
+        (None, None) if when_missing == Missing::Wait => {
             let message = "spec.halted is true: nothing is made before it is false".to_owned();
             return Ok(Err(Refusal::new("Halted", message)));
         }
-        None => {
+        (None, None) => {
             let secret = desired::auth_secret(plan, name, context.operator.clock.now());
             context.operator.writer.create(&secret).await?
         }
     };
     let found = read(plan, &secret);
-    if let Ok(login) = &found {
-        context.health.memory.of(uid, |known| known.login.clone_from(login));
-    }
+    remember(&found, false);
     Ok(found)
+}
+
+async fn put_back(
+    context: &Context,
+    plan: &Plan<'_>,
+    name: &str,
+    login: &Credentials,
+) -> Result<Secret, Error> {
+    let secret = desired::auth_secret_again(plan, name, context.operator.clock.now(), login);
+    let secret = context.operator.writer.create(&secret).await?;
+    let note = format!(
+        "Secret {}/{name} was deleted; it is back with the password that the ring knows. Who deletes it again while no \
+         provisioner runs locks everybody out",
+        plan.namespace
+    );
+    context.operator.events.warning(plan.cassandra, "AuthSecretRestored", "PutBack", &note).await;
+    Ok(secret)
+}
+
+/// Marks a Secret of the operator's, made by an older release, as one that no tool may remove.
+pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
+    let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
+    let Some(secret) = context.caches.secrets.get(&plan.namespace, name) else { return Ok(()) };
+    if secret.labels().get(api::labels::INSTANCE) != Some(&plan.name) {
+        return Ok(());
+    }
+    let Some((lacks, inherited)) = desired::to_keep(plan, &secret) else { return Ok(()) };
+    let annotations: BTreeMap<_, _> = secret.annotations().clone().into_iter().chain(lacks).collect();
+    let labels: BTreeMap<_, _> = secret.labels().iter().filter(|(key, _)| !inherited.contains(key)).collect();
+    let patch = json!([
+        { "op": "add", "path": "/metadata/annotations", "value": annotations },
+        { "op": "add", "path": "/metadata/labels", "value": labels },
+    ]);
+    let patch: Vec<PatchOperation> =
+        serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default();
+    context.operator.writer.patch(&*secret, patch).await?;
+    Ok(())
 }
 
 fn read(plan: &Plan, secret: &Secret) -> Found {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
-    desired::credentials(secret).map(Some).map_err(|lack| {
+    let key = |login| Key { credentials: Some(login), lost: None };
+    desired::credentials(secret).map(key).map_err(|lack| {
         let message = format!("Secret {}/{name} is no login: {lack}", plan.namespace);
         Refusal::new("AuthSecretMalformed", message)
     })

@@ -2,20 +2,39 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use cassandra::Credentials;
 
+use crate::apply::Refused;
+use crate::error::Refusal;
 use crate::health::Checks;
+use crate::missing::Missing;
+use crate::pace::Pace;
 
 /// What is known of one Cassandra.
 #[derive(Default)]
 pub struct Known {
     /// The generation that the API server itself has confirmed to be the newest.
     pub confirmed: Option<i64>,
-    /// The login from a Secret that is not watched, because it is the user's.
+    /// The login that was read last.
     pub login: Option<Credentials>,
+    /// It was in a Secret that is watched, so its absence from the cache is a loss.
+    pub login_is_watched: bool,
+    /// Objects that could not be written, by kind and name.
+    pub refused: HashMap<String, Refused>,
+    /// When a ring was last looked at that is in use, and what is not any more as it was made, if anything.
+    pub kept_up: Option<(Instant, Option<Refusal>)>,
     /// The superuser and the operator's keyspace are as they should be.
     pub settled: bool,
+    /// When that was last tried in vain, and why.
+    pub unsettled: Option<(Instant, String)>,
+    /// How often to look.
+    pub pace: Pace,
+    /// A pod that is not made.
+    pub missing: Option<Missing>,
+    /// The run of a container that ended by itself, and why it did.
+    pub ended: Option<(String, String)>,
     /// What the last checks said.
     pub checks: Checks,
 }
@@ -35,6 +54,17 @@ impl Memory {
     pub fn still<T>(&self, uid: &str, look: impl FnOnce(&mut Known) -> T) -> Option<T> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get_mut(uid).map(look)
+    }
+
+    /// How many Cassandras are known.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Forgets those that are not there any more. Returns what was known of them.
+    pub fn keep(&self, there: impl Fn(&str) -> bool) -> Vec<Known> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extract_if(|uid, _| !there(uid)).map(|(_, known)| known).collect()
     }
 
     /// Forgets a Cassandra that is gone. Returns what was known.

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use api::{PetSet, names};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 
 use crate::caches::Caches;
 use crate::plan::Plan;
@@ -37,19 +38,19 @@ pub struct PodSeen {
     pub address: Option<SocketAddr>,
     /// Kubernetes takes it for ready.
     pub ready: bool,
-    /// Why it does not start.
+    /// Why it does not start, or does not go.
     pub trouble: Option<String>,
 }
 
 /// Looks into the caches.
-pub fn observe(plan: &Plan, caches: &Caches) -> Observed {
+pub fn observe(plan: &Plan, caches: &Caches, now: Timestamp) -> Observed {
     let racks = plan.racks.iter().map(|rack| RackSeen {
         petset: rack.petset.clone(),
         desired: rack.replicas,
         ready: caches.petsets.get(&plan.namespace, &rack.petset).map(|petset| ready_replicas(&petset)),
     });
     let pods = plan.pods().map(|name| match caches.pods.get(&plan.namespace, &name) {
-        Some(pod) => seen(name, &pod),
+        Some(pod) => seen(name, &pod, now),
         None => PodSeen { name, address: None, ready: false, trouble: None },
     });
     Observed { racks: racks.collect(), pods: pods.collect() }
@@ -59,6 +60,11 @@ impl Observed {
     /// There is something of the ring already.
     pub fn has_begun(&self) -> bool {
         self.racks.iter().any(|rack| rack.ready.is_some())
+    }
+
+    /// There is a PetSet of this name.
+    pub fn has(&self, petset: &str) -> bool {
+        self.racks.iter().any(|rack| rack.petset == petset && rack.ready.is_some())
     }
 
     /// The PetSets that may be there: each one that is, and the next one when all pods of those before it are ready.
@@ -90,7 +96,7 @@ fn ready_replicas(petset: &PetSet) -> i32 {
     petset.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)
 }
 
-fn seen(name: String, pod: &Pod) -> PodSeen {
+fn seen(name: String, pod: &Pod, now: Timestamp) -> PodSeen {
     let status = pod.status.as_ref();
     let ip = status.and_then(|status| status.pod_ip.as_ref()).and_then(|ip| ip.parse::<IpAddr>().ok());
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
@@ -99,50 +105,20 @@ fn seen(name: String, pod: &Pod) -> PodSeen {
         name,
         address: ip.map(|ip| SocketAddr::new(ip, names::CQL_PORT)),
         ready: !leaving && conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"),
-        trouble: if leaving { None } else { trouble(pod) },
+        trouble: trouble(pod, now),
     }
 }
 
-/// Why a pod does not start, in words that stay the same from one attempt to the next.
-fn trouble(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let unscheduled = status.conditions.iter().flatten().find(|one| {
-        one.type_ == "PodScheduled" && one.status == "False" && one.reason.as_deref() == Some("Unschedulable")
-    });
-    if let Some(unscheduled) = unscheduled {
-        return Some(format!("cannot be scheduled: {}", unscheduled.message.as_deref().unwrap_or_default()));
+/// Why a pod does not start, or does not go.
+fn trouble(pod: &Pod, now: Timestamp) -> Option<String> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return operator::pod::overstay(pod, now);
     }
-    let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten()).find_map(failure)
-}
-
-/// A container that works, or is about to for the first time, has none.
-fn failure(container: &ContainerStatus) -> Option<String> {
-    const WAITS: [&str; 2] = ["PodInitializing", "ContainerCreating"];
-    let name = &container.name;
-    let state = container.state.as_ref();
-    let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
-    let ended = state.and_then(|state| state.terminated.as_ref()).or(last);
-    if container.ready || ended.is_some_and(|ended| ended.exit_code == 0) {
-        return None;
-    }
-    if let Some(ended) = ended {
-        let said = ended.message.as_deref().or(ended.reason.as_deref()).unwrap_or("no message").trim();
-        return Some(format!("container {name} ended with exit code {}: {}", ended.exit_code, end_of(said)));
-    }
-    let waiting = state.and_then(|state| state.waiting.as_ref())?;
-    let reason = waiting.reason.as_deref().filter(|reason| !WAITS.contains(reason))?;
-    // One cause, two names that take turns.
-    let reason = if reason == "ErrImagePull" { "ImagePullBackOff" } else { reason };
-    Some(format!("container {name} waits: {reason} (image {})", container.image))
-}
-
-/// The message may be the end of a log; what matters comes last.
-fn end_of(message: &str) -> &str {
-    const LONGEST: usize = 700;
-    let start = message.len().saturating_sub(LONGEST);
-    let start = (start..message.len()).find(|&position| message.is_char_boundary(position));
-    start.map_or(message, |start| &message[start..])
+    let trouble = operator::pod::trouble(pod)?;
+    Some(match (trouble.ended, trouble.said) {
+        (Some(_), Some(said)) => format!("{}: {said}", trouble.what),
+        _ => trouble.what,
+    })
 }
 
 #[cfg(test)]
@@ -155,54 +131,34 @@ mod tests {
     fn pod(status: &Value) -> PodSeen {
         let pod: Pod =
             serde_json::from_value(json!({ "metadata": { "name": "db-0" }, "status": status })).unwrap();
-        seen("db-0".to_owned(), &pod)
-    }
-
-    fn init(container: &Value) -> Value {
-        let mut status = json!({ "name": "render-config", "image": "p:1", "imageID": "", "ready": false, "restartCount": 3 });
-        status.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
-        json!({ "initContainerStatuses": [status] })
+        seen("db-0".to_owned(), &pod, Timestamp::UNIX_EPOCH)
     }
 
     #[rstest]
-    #[case::just_failed(json!({ "state": { "terminated": { "exitCode": 1, "message": "num_tokens is wrong\n" } } }))]
-    #[case::backs_off(json!({
-        "state": { "waiting": { "reason": "CrashLoopBackOff" } },
-        "lastState": { "terminated": { "exitCode": 1, "message": "num_tokens is wrong" } }
-    }))]
-    #[case::tries_again(json!({
-        "state": { "running": {} },
-        "lastState": { "terminated": { "exitCode": 1, "message": "num_tokens is wrong" } }
-    }))]
-    fn a_failing_container_tells_the_same_in_every_phase_of_its_crash_loop(#[case] container: Value) {
-        assert_eq!(
-            pod(&init(&container)).trouble.as_deref(),
-            Some("container render-config ended with exit code 1: num_tokens is wrong")
-        );
-    }
-
-    #[rstest]
-    #[case("ErrImagePull")]
-    #[case("ImagePullBackOff")]
-    fn a_missing_image_is_trouble(#[case] reason: &str) {
-        let waiting = init(&json!({ "state": { "waiting": { "reason": reason } } }));
-        let trouble = pod(&waiting).trouble.unwrap();
-        assert_eq!(trouble, "container render-config waits: ImagePullBackOff (image p:1)");
-    }
-
-    #[rstest]
-    #[case(json!({ "state": { "terminated": { "exitCode": 0 } }, "ready": true }))]
-    #[case(json!({ "state": { "running": {} } }))]
-    #[case(json!({ "state": { "waiting": { "reason": "PodInitializing" } } }))]
-    fn a_container_on_its_way_is_no_trouble(#[case] container: Value) {
-        assert_eq!(pod(&init(&container)).trouble, None);
+    #[case(
+        json!({ "terminated": { "exitCode": 1, "message": "num_tokens is wrong\n" } }),
+        "container render-config ended with exit code 1: num_tokens is wrong"
+    )]
+    #[case(
+        json!({ "waiting": { "reason": "ErrImagePull", "message": "changes from one attempt to the next" } }),
+        "image p:1 cannot be pulled (ImagePullBackOff, container render-config)"
+    )]
+    fn a_pod_that_does_not_start_says_why(#[case] state: Value, #[case] trouble: &str) {
+        let container = json!({
+            "name": "render-config", "image": "p:1", "imageID": "", "ready": false, "restartCount": 3, "state": state
+        });
+        assert_eq!(pod(&json!({ "initContainerStatuses": [container] })).trouble.as_deref(), Some(trouble));
     }
 
     #[test]
-    fn a_pod_that_fits_nowhere_is_trouble() {
-        let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes" });
-        let trouble = pod(&json!({ "conditions": [condition] })).trouble;
-        assert_eq!(trouble.as_deref(), Some("cannot be scheduled: 0/1 nodes"));
+    fn a_pod_that_does_not_go_says_why() {
+        let metadata = json!({
+            "name": "db-0", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/lost-node"]
+        });
+        let pod: Pod = serde_json::from_value(json!({ "metadata": metadata, "status": {} })).unwrap();
+        let trouble = |now: &str| seen("db-0".to_owned(), &pod, now.parse().unwrap()).trouble;
+        assert_eq!(trouble("2026-01-01T00:00:30Z"), None);
+        assert!(trouble("2026-01-01T00:05:00Z").unwrap().contains("example.com/lost-node"));
     }
 
     #[rstest]

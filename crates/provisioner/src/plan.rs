@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
+use crate::kept::Kept;
+
 /// The one datacenter of every ring.
 pub const DATACENTER: &str = "dc1";
 
@@ -30,6 +32,8 @@ pub struct Plan<'a> {
     pub racks: Vec<Rack<'a>>,
     /// How to log in.
     pub login: Login,
+    /// What the ring keeps; that of a new one until [`crate::kept::recall`] has looked.
+    pub kept: Kept,
 }
 
 /// One PetSet to be.
@@ -60,6 +64,13 @@ pub enum Login {
     },
 }
 
+impl Rack<'_> {
+    /// The ServiceAccount that the user names for the pods.
+    pub fn account(&self) -> Option<&str> {
+        self.template?.spec.as_ref()?.service_account_name.as_deref()
+    }
+}
+
 impl<'a> Plan<'a> {
     /// Reads a Cassandra.
     pub fn of(cassandra: &'a Cassandra) -> Self {
@@ -88,7 +99,9 @@ impl<'a> Plan<'a> {
             Some(secret) => Login::Secret { name: secret.name.clone(), external: secret.externally_managed },
             None => Login::Secret { name: names::auth_secret(&name), external: false },
         };
-        Self { cassandra, namespace: cassandra.namespace().unwrap_or_default(), name, racks, login }
+        let namespace = cassandra.namespace().unwrap_or_default();
+        let kept = Kept::new(&namespace, &name, cassandra.metadata.uid.as_deref().unwrap_or_default());
+        Self { cassandra, namespace, name, racks, login, kept }
     }
 
     /// Uid of the Cassandra.
@@ -137,15 +150,11 @@ impl<'a> Plan<'a> {
 
     /// Metadata of an object that is to go with this Cassandra.
     pub fn meta(&self, name: String) -> ObjectMeta {
-        ObjectMeta { owner_references: self.owner().map(|owner| vec![owner]), ..self.meta_to_keep(name) }
-    }
-
-    /// Metadata of an object that outlives this Cassandra unless it is deleted by name.
-    pub fn meta_to_keep(&self, name: String) -> ObjectMeta {
         ObjectMeta {
             name: Some(name),
             namespace: Some(self.namespace.clone()),
             labels: Some(self.labels()),
+            owner_references: self.owner().map(|owner| vec![owner]),
             ..ObjectMeta::default()
         }
     }

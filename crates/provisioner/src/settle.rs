@@ -3,9 +3,12 @@
 //! It runs in the reconcile itself, never beside it: once a halt is answered, nothing of it can be in flight.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cassandra::replication::{Change, Fewer};
 use cassandra::{Credentials, Error, Sessions, keyspace, roles};
+use tokio::sync::Semaphore;
 
 use crate::plan::Plan;
 
@@ -13,20 +16,60 @@ use crate::plan::Plan;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const NO_ADDRESS: &str = "no pod has an address yet";
 
+/// Rings that may be settled for the first time at once, and as many of those that were tried before: a frozen one holds up
+/// its worker, and a halt must find a free one that answers it.
+const AT_ONCE: usize = 3;
+/// How long one of them may take.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Whose turn it is to settle its ring. Those that were tried in vain have turns of their own, so that they hold up no new one.
+/// Clones share it.
+#[derive(Clone)]
+pub struct Turns {
+    first: Arc<Semaphore>,
+    again: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let turns = || Arc::new(Semaphore::new(AT_ONCE));
+        Self { first: turns(), again: turns() }
+    }
+}
+
+impl Turns {
+    /// Settles in its turn, and in bounded time; `None`: it is not its turn.
+    pub async fn take<T>(
+        &self,
+        again: bool,
+        settle: impl Future<Output = Result<T, String>>,
+    ) -> Option<Result<T, String>> {
+        let turns = if again { &self.again } else { &self.first };
+        let _turn = turns.try_acquire().ok()?;
+        let bounded = tokio::time::timeout(LONGEST, settle).await;
+        Some(bounded.unwrap_or_else(|_| Err(format!("the ring did not answer within {LONGEST:?}"))))
+    }
+}
+
 /// Makes the ring as it should be before anybody uses it. May be repeated; when all is done it asks three questions.
+/// Answers what was found to be less than it was made with and left so, since others may use the ring.
 pub async fn settle(
     plan: &Plan<'_>,
     sessions: &Sessions,
     addresses: &[SocketAddr],
     credentials: Option<&Credentials>,
-) -> Result<(), String> {
-    let address = match credentials {
-        Some(credentials) => secure(plan, sessions, addresses, credentials).await?,
-        None => *addresses.first().ok_or(NO_ADDRESS)?,
+    fewer: Fewer,
+) -> Result<Vec<String>, String> {
+    let (address, mut flaws) = match credentials {
+        Some(credentials) => secure(plan, sessions, addresses, credentials, fewer).await?,
+        None => (*addresses.first().ok_or(NO_ADDRESS)?, vec![]),
     };
     let node = sessions.node(address, credentials, TIMEOUT).await.map_err(|error| error.to_string())?;
-    keyspace::ensure(&node, &plan.everywhere()).await.map_err(|error| error.to_string())?;
-    Ok(())
+    let own = keyspace::ensure(&node, &plan.everywhere(), fewer).await.map_err(|error| error.to_string())?;
+    if let Change::Fewer(flaw) = own {
+        flaws.push(flaw);
+    }
+    Ok(flaws)
 }
 
 /// By the first node that knows one of the logins: after a change of replication not every node knows each role.
@@ -35,14 +78,47 @@ async fn secure(
     sessions: &Sessions,
     addresses: &[SocketAddr],
     credentials: &Credentials,
-) -> Result<SocketAddr, String> {
+    fewer: Fewer,
+) -> Result<(SocketAddr, Vec<String>), String> {
     let mut refused = NO_ADDRESS.to_owned();
     for &address in addresses {
-        match roles::secure(sessions, address, credentials, &plan.system_auth()).await {
-            Ok(_) => return Ok(address),
+        match roles::secure(sessions, address, credentials, &plan.system_auth(), fewer).await {
+            Ok(outcome) => return Ok((address, outcome.fewer.into_iter().collect())),
             Err(error @ Error::Unauthorized { .. }) => refused = error.to_string(),
             Err(error) => return Err(error.to_string()),
         }
     }
     Err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn frozen_rings_hold_up_a_few_workers_only_and_not_for_ever() {
+        let turns = Turns::default();
+        let frozen = || async { std::future::pending::<Result<(), String>>().await };
+        let settling: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let turns = turns.clone();
+                tokio::spawn(async move { turns.take(true, frozen()).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            turns.take(true, async { Ok(()) }).await,
+            None,
+            "it comes back later, and its worker is free"
+        );
+        assert_eq!(
+            turns.take(false, async { Ok(()) }).await,
+            Some(Ok(())),
+            "a new ring is held up by none of them"
+        );
+        for one in settling {
+            assert_eq!(one.await.unwrap(), Some(Err("the ring did not answer within 60s".to_owned())));
+        }
+        assert_eq!(turns.take(true, async { Ok(()) }).await, Some(Ok(())));
+    }
 }

@@ -2,11 +2,12 @@
 
 use api::cassandra::{CassandraStatus, Phase, condition_type as type_};
 use api::condition::{self, Statement};
+use api::halt::Halt;
 use api::{Cassandra, halt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::error::Refusal;
-use crate::health::{Check, Verdict};
+use crate::health::{Check, Verdict, listed};
 use crate::observe::Observed;
 
 /// Reason of a pod that does not start, worth an event of its own.
@@ -18,6 +19,10 @@ pub struct Findings<'a> {
     pub observed: &'a Observed,
     /// Why nothing more can be made.
     pub refusal: Option<&'a Refusal>,
+    /// The objects that are not as they should be; `None` if nobody looked.
+    pub not_applied: Option<Vec<Refusal>>,
+    /// What is not any more as the ring was made; `None` if nobody looked.
+    pub flaws: Option<Vec<Refusal>>,
     /// What the nodes say; `None` if they have not been asked yet.
     pub verdict: Option<&'a Verdict>,
 }
@@ -33,7 +38,7 @@ pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
 
 /// The status that follows from what was found out.
 pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraStatus {
-    let Findings { observed, refusal, verdict } = findings;
+    let Findings { observed, refusal, not_applied, flaws: of_ring, verdict } = findings;
     let mut status = answered(cassandra, now);
     let name =
         format!("{}/{}", cassandra.metadata.namespace.as_deref().unwrap_or_default(), name_of(cassandra));
@@ -54,13 +59,19 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
         let message = format!("The operator has started to provision Cassandra {name}");
         say(type_::PROVISIONING_STARTED, true, "DatabaseProvisioningStartedSuccessfully", message);
     }
+    let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let told = |type_: &str| condition::get(before, type_).is_some();
+    let whole = ["AllObjectsApplied", "All objects are as they should be"];
+    flaws(&mut say, type_::OBJECTS_APPLIED, not_applied.as_deref(), told(type_::OBJECTS_APPLIED), whole);
+    let whole =
+        ["RingSettled", "Superuser, copies of logins and the operator's keyspace are as they were made"];
+    flaws(&mut say, type_::SETTLED, of_ring.as_deref(), told(type_::SETTLED), whole);
     let complete = observed.is_complete();
     let (reason, message) = replicas(observed);
     say(type_::REPLICA_READY, complete, reason, message);
 
     let Some(verdict) = verdict else { return finished(cassandra, status) };
     let threshold = u32::try_from(cassandra.spec.health_checker.failure_threshold).unwrap_or(1);
-    let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
     // A True stays until enough checks in a row have failed.
     let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
     let Verdict { report, silent, failed } = verdict;
@@ -91,6 +102,24 @@ fn check(
     match check {
         Ok(()) => say(type_, true, yes, message),
         Err(why) => say(type_, false, no, why.clone()),
+    }
+}
+
+/// A condition that is not there before something is wrong.
+fn flaws(
+    say: &mut impl FnMut(&str, bool, &str, String),
+    type_: &str,
+    found: Option<&[Refusal]>,
+    told: bool,
+    [reason, message]: [&str; 2],
+) {
+    match found {
+        Some([]) if told => say(type_, true, reason, message.to_owned()),
+        Some([first, ..]) => {
+            let all: Vec<_> = found.into_iter().flatten().map(|one| one.message.clone()).collect();
+            say(type_, false, first.reason, listed(&all));
+        }
+        None | Some([]) => {}
     }
 }
 
@@ -126,18 +155,32 @@ fn name_of(cassandra: &Cassandra) -> &str {
     cassandra.metadata.name.as_deref().unwrap_or_default()
 }
 
+/// Conditions whose every new reason is worth an event.
+const TELLS: [&str; 3] = [type_::PROVISIONING_STARTED, type_::OBJECTS_APPLIED, type_::SETTLED];
+
 /// The conditions of `after` that an event should tell of: what turned, and each new reason why nothing goes on.
 pub fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
     let is_news = |new: &&Condition| match condition::get(before, &new.type_) {
         Some(old) if old.status != new.status => true,
         old => {
             let told = old.is_some_and(|old| (&old.reason, &old.message) == (&new.reason, &new.message));
-            let stuck = new.status == "False"
-                && (new.type_ == type_::PROVISIONING_STARTED || new.reason == POD_FAILING);
+            let stuck =
+                new.status == "False" && (TELLS.contains(&new.type_.as_str()) || new.reason == POD_FAILING);
             !told && (stuck || (old.is_none() && new.status == "True"))
         }
     };
     after.iter().filter(is_news).collect()
+}
+
+/// Whether news is bad. While a request has halted the Cassandra, its pods are renewed on purpose: that one is away is the
+/// course of things, and what goes wrong is told by the request. A pod that does not start stays bad news.
+pub fn is_bad(cassandra: &Cassandra, news: &Condition) -> bool {
+    const COURSE: [&str; 3] = [type_::REPLICA_READY, type_::ACCEPTING_CONNECTION, type_::READY];
+    if news.status == "True" || news.type_ == type_::PAUSED {
+        return false;
+    }
+    let renewed = matches!(Halt::of(cassandra), Halt::Request(_));
+    !(renewed && COURSE.contains(&news.type_.as_str()) && news.reason != POD_FAILING)
 }
 
 #[cfg(test)]

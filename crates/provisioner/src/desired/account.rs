@@ -4,10 +4,12 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 
 use crate::plan::Plan;
 
-pub(super) fn account(plan: &Plan) -> ServiceAccount {
-    ServiceAccount {
+/// None where every rack names another one.
+pub(super) fn account(plan: &Plan) -> Option<ServiceAccount> {
+    let is_ours = |name: Option<&str>| name.is_none_or(|name| name == plan.name);
+    plan.racks.iter().any(|rack| is_ours(rack.account())).then(|| ServiceAccount {
         metadata: plan.meta(plan.name.clone()),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
-    }
+    })
 }

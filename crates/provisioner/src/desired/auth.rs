@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use api::names;
+use api::{labels, names};
 use cassandra::Credentials;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use thiserror::Error;
@@ -20,20 +22,64 @@ const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
 const LENGTH: usize = 16;
 
+/// What keeps tools that remove what is not in Git from removing the one object that cannot be made again:
+/// Argo CD and Flux. https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#no-prune-resources
+const KEPT_BY_TOOLS: [(&str, &str); 3] = [
+    ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
+    ("argocd.argoproj.io/sync-options", "Prune=false"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+
 /// A new Secret with a new password.
-///
-/// No owner: the password opens the data, so it goes only when the data goes, and a foreground deletion would remove what
-/// is owned before anybody could ask for the deletionPolicy.
 pub fn secret(plan: &Plan, name: &str, now: Timestamp) -> Secret {
-    let mut metadata = plan.meta_to_keep(name.to_owned());
+    let login = [names::SUPERUSER.into(), password(&mut rand::rng())];
+    with_login(plan, name, now, login)
+}
+
+/// The Secret of a login that the ring knows.
+pub fn secret_again(plan: &Plan, name: &str, now: Timestamp, login: &Credentials) -> Secret {
+    with_login(plan, name, now, [login.username.clone().into_bytes(), login.password.clone().into_bytes()])
+}
+
+/// No owner: the password opens the data, so it goes only when the data goes, and a foreground deletion would remove what
+/// is owned before anybody could ask for the deletionPolicy. None of the user's labels: to a tool that knows its objects by
+/// a label, one without owner that is not in Git is litter.
+fn with_login(plan: &Plan, name: &str, now: Timestamp, [username, password]: [Vec<u8>; 2]) -> Secret {
     // To the second: what people and tools compare.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    metadata.annotations = Some([(ACTIVE_FROM.to_owned(), now.to_string())].into());
-    let data = BTreeMap::from([
-        ("username".to_owned(), ByteString(names::SUPERUSER.into())),
-        ("password".to_owned(), ByteString(password(&mut rand::rng()))),
-    ]);
-    Secret { metadata, type_: Some(TYPE.to_owned()), data: Some(data), ..Secret::default() }
+    let mut annotations = annotations_to_keep();
+    annotations.insert(ACTIVE_FROM.to_owned(), now.to_string());
+    let data = [("username", username), ("password", password)];
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(plan.namespace.clone()),
+            labels: Some(labels::operator_labels(&plan.name)),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        type_: Some(TYPE.to_owned()),
+        data: Some(data.map(|(key, value)| (key.to_owned(), ByteString(value))).into()),
+        ..Secret::default()
+    }
+}
+
+fn annotations_to_keep() -> BTreeMap<String, String> {
+    KEPT_BY_TOOLS.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// What a Secret of the operator's that was made before lacks of this: annotations to add, and labels of the user's to take
+/// away. An annotation of this name with another value is the user's word.
+pub fn to_keep(plan: &Plan, secret: &Secret) -> Option<(BTreeMap<String, String>, Vec<String>)> {
+    let has = |key: &str| secret.annotations().contains_key(key);
+    let lacks: BTreeMap<_, _> = annotations_to_keep().into_iter().filter(|(key, _)| !has(key)).collect();
+    let own = labels::operator_labels(&plan.name);
+    let inherited = plan
+        .labels()
+        .into_iter()
+        .filter(|(key, value)| !own.contains_key(key) && secret.labels().get(key) == Some(value));
+    let inherited: Vec<_> = inherited.map(|(key, _)| key).collect();
+    (!lacks.is_empty() || !inherited.is_empty()).then_some((lacks, inherited))
 }
 
 /// Letters and digits with at least one of each kind: what any client, shell and URL takes as it is.

@@ -23,7 +23,7 @@ pub(super) fn secret(plan: &Plan) -> Secret {
         data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
     }
     Secret {
-        metadata: plan.meta(names::config_secret(&plan.name)),
+        metadata: plan.meta(plan.kept.config_secret.clone()),
         type_: Some("Opaque".to_owned()),
         data: Some(data),
         ..Secret::default()
@@ -42,7 +42,7 @@ fn settings(plan: &Plan) -> Map<String, Value> {
         Login::Secret { .. } => ["PasswordAuthenticator", "CassandraAuthorizer"],
     };
     let settings = json!({
-        "cluster_name": plan.name,
+        "cluster_name": plan.kept.cluster,
         "seed_provider": [{
             "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
             "parameters": [{ "seeds": plan.seeds().join(",") }],

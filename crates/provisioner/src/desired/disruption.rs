@@ -13,6 +13,9 @@ pub(super) fn budget(plan: &Plan) -> Option<PodDisruptionBudget> {
         metadata: plan.meta(plan.name.clone()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
+            // By default a pod that runs and is not ready may not be evicted while another one is down, so nobody could
+            // bring a fixed image to either of them: https://github.com/kubernetes/kubernetes/issues/103970
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             selector: Some(LabelSelector {
                 match_labels: Some(labels::selectors(&plan.name)),
                 ..LabelSelector::default()

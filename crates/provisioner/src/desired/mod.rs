@@ -9,21 +9,23 @@ mod petset;
 mod pod;
 mod resources;
 mod services;
+mod unfit;
 
 use api::{AppBinding, CassandraVersion, PetSet};
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-pub use auth::{credentials, secret as auth_secret};
+pub use auth::{credentials, secret as auth_secret, secret_again as auth_secret_again, to_keep};
 pub use config::{INLINE_KEY, OPERATOR_KEY};
 pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
+pub use unfit::unfit;
 
 use crate::plan::Plan;
 
 /// All objects but the auth Secret, which is made once and never again.
 pub struct Objects {
-    /// What the pods run as.
-    pub account: ServiceAccount,
+    /// What the pods run as; none where the user names another one.
+    pub account: Option<ServiceAccount>,
     /// The operator's and the user's inline settings.
     pub config: Secret,
     /// The Service for clients and one per PetSet for the nodes.

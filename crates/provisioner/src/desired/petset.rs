@@ -34,6 +34,7 @@ pub(super) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image
     let mut metadata = plan.meta(rack.petset.clone());
     add(&mut metadata, user.and_then(|user| user.controller.as_ref()));
     metadata.labels.get_or_insert_default().extend(selectors.clone());
+    note(&mut metadata, plan);
     let mut pods = ObjectMeta { labels: Some(plan.labels()), ..ObjectMeta::default() };
     add(&mut pods, user.and_then(|user| user.metadata.as_ref()));
     pods.labels.get_or_insert_default().extend(selectors.clone());
@@ -45,7 +46,7 @@ pub(super) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image
         selector: LabelSelector { match_labels: Some(selectors), ..LabelSelector::default() },
         service_name: names::governing_service(&rack.petset),
         template: PodTemplateSpec { metadata: Some(pods), spec: Some(pod) },
-        volume_claim_templates: rack.storage.map(|_| vec![claim(rack)]),
+        volume_claim_templates: rack.storage.map(|_| vec![claim(plan, rack)]),
         pod_management_policy: Some("OrderedReady".to_owned()),
         // Who renews pods does it one by one, over all racks, and asks the ring in between.
         update_strategy: Some(StatefulSetUpdateStrategy {
@@ -71,16 +72,30 @@ fn add(metadata: &mut ObjectMeta, user: Option<&TemplateMetadata>) {
     metadata.annotations = Some(user.annotations.clone());
 }
 
+/// The operator's own record, which nobody else writes.
+fn note(metadata: &mut ObjectMeta, plan: &Plan) {
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(names::CLUSTER_NAME);
+    }
+    if let Some(note) = plan.kept.note(&plan.name) {
+        metadata.annotations.get_or_insert_default().extend(note);
+    }
+}
+
 fn placement(user: Option<&PodTemplate>) -> PlacementPolicyRef {
     let named = user.and_then(|user| user.spec.as_ref()?.pod_placement_policy.clone());
     named.unwrap_or_else(|| PlacementPolicyRef { name: names::DEFAULT_PLACEMENT_POLICY.to_owned() })
 }
 
-fn claim(rack: &Rack) -> PersistentVolumeClaim {
+fn claim(plan: &Plan, rack: &Rack) -> PersistentVolumeClaim {
     let mut spec = rack.storage.cloned().unwrap_or_default();
     spec.access_modes.get_or_insert_with(|| vec!["ReadWriteOnce".to_owned()]);
     PersistentVolumeClaim {
-        metadata: ObjectMeta { name: Some(names::DATA_VOLUME.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(names::DATA_VOLUME.to_owned()),
+            annotations: plan.kept.note(&plan.name),
+            ..ObjectMeta::default()
+        },
         spec: Some(spec),
         ..PersistentVolumeClaim::default()
     }
@@ -100,7 +115,7 @@ fn volumes(plan: &Plan, rack: &Rack) -> Vec<Volume> {
     let configuration = plan.cassandra.spec.configuration.as_ref();
     let user = configuration.and_then(|it| it.secret_name.clone());
     let mut volumes = vec![empty("config"), empty("logs"), empty("tmp")];
-    volumes.push(secret("operator-config", names::config_secret(&plan.name)));
+    volumes.push(secret(names::CONFIG_VOLUME, plan.kept.config_secret.clone()));
     volumes.extend(user.map(|name| secret("custom-config", name)));
     volumes.extend(rack.storage.is_none().then(|| empty(names::DATA_VOLUME)));
     volumes

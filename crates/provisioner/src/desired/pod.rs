@@ -17,17 +17,20 @@ use crate::plan::{DATACENTER, Plan, Rack};
 
 /// Environment variable that Cassandra's launch script appends to the options of the JVM.
 const JVM_OPTIONS: &str = "JVM_EXTRA_OPTS";
+/// Where the user's options of the JVM stand when they come from elsewhere.
+const THEIR_JVM_OPTIONS: &str = "JVM_EXTRA_OPTS_OF_TEMPLATE";
 /// A node that streams its share of a large ring is long in starting.
 const LONGEST_START_SECONDS: i32 = 24 * 3600;
 
 pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
     let mut user = rack.template.and_then(|template| template.spec.clone()).unwrap_or_default();
     let position = user.containers.iter().position(|container| container.name == names::CONTAINER);
-    let node = node(plan, version, position.map(|position| user.containers.remove(position)));
+    let theirs = user.security_context.as_ref().and_then(|context| context.run_as_user);
+    let run_as_user = theirs.unwrap_or(version.spec.security_context.run_as_user);
+    let node = node(plan, version, run_as_user, position.map(|position| user.containers.remove(position)));
     let init = std::mem::take(&mut user.init_containers);
-    let own = [copy_config(version, &node), render_config(plan, rack, version, image, &node)];
+    let own = [copy_config(&node), render_config(plan, rack, image, &node)];
 
-    let run_as_user = version.spec.security_context.run_as_user;
     let mut pod = PodSpec {
         affinity: (plan.nodes() > 1).then(|| apart(plan)),
         containers: vec![node],
@@ -96,7 +99,7 @@ fn of_user(user: pod_template::PodSpec) -> PodSpec {
     }
 }
 
-fn node(plan: &Plan, version: &CassandraVersion, user: Option<Container>) -> Container {
+fn node(plan: &Plan, version: &CassandraVersion, run_as_user: i64, user: Option<Container>) -> Container {
     let user =
         user.unwrap_or_else(|| Container { name: names::CONTAINER.to_owned(), ..Container::default() });
     let resources = resources::resources(user.resources.as_ref());
@@ -114,7 +117,7 @@ fn node(plan: &Plan, version: &CassandraVersion, user: Option<Container>) -> Con
         name: names::CONTAINER.to_owned(),
         env: Some(env),
         ports: Some(PORTS.map(port).into()),
-        security_context: Some(restricted(version)),
+        security_context: Some(restricted(Some(run_as_user))),
         startup_probe: Some(probe(names::CQL_PORT, 2, LONGEST_START_SECONDS / 2)),
         readiness_probe: Some(probe(names::CQL_PORT, 5, 2)),
         // The port between nodes: a node that is too busy for clients must not be restarted for it.
@@ -139,16 +142,23 @@ fn node(plan: &Plan, version: &CassandraVersion, user: Option<Container>) -> Con
 
 /// Merges lists by their keys. What is one thing in several fields (a probe, the source of a variable) is replaced whole.
 fn laid_over(mut own: Container, mut user: Container) -> Container {
+    let mut joined = None;
     for variable in user.env.iter_mut().flatten() {
         let Some(mine) = own.env.as_mut().and_then(|own| take(own, |it| it.name == variable.name)) else {
             continue;
         };
-        if let (JVM_OPTIONS, Some(mine), Some(value)) =
-            (variable.name.as_str(), mine.value, variable.value.as_mut())
-        {
-            *value = format!("{mine} {value}");
+        let (JVM_OPTIONS, Some(mine)) = (variable.name.as_str(), mine.value) else { continue };
+        match &mut variable.value {
+            Some(value) => *value = format!("{mine} {value}"),
+            // Kubernetes puts in the value of a variable that stands before.
+            None if variable.value_from.is_some() => {
+                THEIR_JVM_OPTIONS.clone_into(&mut variable.name);
+                joined = Some(self::variable(JVM_OPTIONS, format!("{mine} $({THEIR_JVM_OPTIONS})")));
+            }
+            None => variable.value = Some(mine),
         }
     }
+    user.env.get_or_insert_default().extend(joined);
     for (own, user) in [
         (&mut own.startup_probe, &user.startup_probe),
         (&mut own.readiness_probe, &user.readiness_probe),
@@ -167,7 +177,7 @@ fn take<T>(list: &mut Vec<T>, which: impl Fn(&T) -> bool) -> Option<T> {
 }
 
 /// Copies the image's own configuration, so that each version starts from its own defaults, and notes which release it is.
-fn copy_config(version: &CassandraVersion, node: &Container) -> Container {
+fn copy_config(node: &Container) -> Container {
     let script =
         format!("cp -R /etc/cassandra/. /config/ && echo \"$CASSANDRA_VERSION\" >/config/{RELEASE_FILE}");
     let command = ["sh", "-c", &script];
@@ -177,7 +187,7 @@ fn copy_config(version: &CassandraVersion, node: &Container) -> Container {
         image_pull_policy: node.image_pull_policy.clone(),
         command: Some(command.map(str::to_owned).into()),
         resources: node.resources.clone(),
-        security_context: Some(restricted(version)),
+        security_context: Some(restricted(user_of(node))),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![mount("config", "/config")]),
         ..Container::default()
@@ -185,13 +195,7 @@ fn copy_config(version: &CassandraVersion, node: &Container) -> Container {
 }
 
 /// Lays the user's and the operator's settings over it, see [`crate::render_config`].
-fn render_config(
-    plan: &Plan,
-    rack: &Rack,
-    version: &CassandraVersion,
-    image: &str,
-    node: &Container,
-) -> Container {
+fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Container {
     let custom = plan.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
     let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
     let mut mounts = vec![
@@ -212,7 +216,7 @@ fn render_config(
             variable("DC", DATACENTER.to_owned()),
         ]),
         resources: node.resources.clone(),
-        security_context: Some(restricted(version)),
+        security_context: Some(restricted(user_of(node))),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
@@ -244,14 +248,19 @@ fn probe(port: u16, period: i32, failures: i32) -> Probe {
     }
 }
 
+/// The node's files are made by the user that it runs as.
+fn user_of(node: &Container) -> Option<i64> {
+    node.security_context.as_ref()?.run_as_user
+}
+
 /// What the Pod Security Standard "restricted" asks for, and a root file system that cannot be written.
-fn restricted(version: &CassandraVersion) -> SecurityContext {
+fn restricted(run_as_user: Option<i64>) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         read_only_root_filesystem: Some(true),
         run_as_non_root: Some(true),
-        run_as_user: Some(version.spec.security_context.run_as_user),
+        run_as_user,
         seccomp_profile: Some(runtime_default()),
         ..SecurityContext::default()
     }

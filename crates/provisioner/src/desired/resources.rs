@@ -40,10 +40,14 @@ fn complete(requests: &mut Amounts, limits: &mut Amounts, name: &str, request: &
 /// the memory of the whole machine. Half is left to what Cassandra keeps outside of the heap and to the page cache; at 32
 /// GiB object pointers would double in size.
 pub(super) fn heap(resources: &ResourceRequirements) -> [(&'static str, String); 2] {
-    let limit = resources.limits.as_ref().and_then(|limits| limits.get("memory")).and_then(bytes);
-    let heap = (limit.unwrap_or(0) / MEBI / 2).clamp(256, 31 * 1024);
+    let heap = (memory(resources).unwrap_or(0) / 2).clamp(256, 31 * 1024);
     let young = (heap / 4).clamp(64, 2 * 1024);
     [("MAX_HEAP_SIZE", format!("{heap}M")), ("HEAP_NEWSIZE", format!("{young}M"))]
+}
+
+/// The memory limit in MiB.
+pub(super) fn memory(resources: &ResourceRequirements) -> Option<u64> {
+    Some(resources.limits.as_ref()?.get("memory").and_then(bytes)? / MEBI)
 }
 
 fn bytes(quantity: &Quantity) -> Option<u64> {

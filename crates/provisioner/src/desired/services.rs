@@ -41,7 +41,7 @@ fn primary(plan: &Plan) -> Service {
             load_balancer_source_ranges: some(load_balancer_source_ranges),
             external_traffic_policy,
             selector: Some(labels::selectors(&plan.name)),
-            ports: Some(ports()),
+            ports: Some(vec![port(CQL)]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -57,28 +57,30 @@ fn governing(plan: &Plan, rack: &Rack) -> Service {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
             selector: Some(labels::petset_selectors(&plan.name, &rack.petset)),
-            ports: Some(ports()),
+            ports: Some(PORTS.map(port).into()),
             ..ServiceSpec::default()
         }),
         ..Service::default()
     }
 }
 
+/// What clients need. The ports between nodes know no login, so the Service that can be published does not have them.
+const CQL: (&str, u16) = ("cql", names::CQL_PORT);
+
 /// The ports of a node, by name.
 pub(super) const PORTS: [(&str, u16); 4] = [
-    ("cql", names::CQL_PORT),
+    CQL,
     ("internode", names::INTERNODE_PORT),
     ("internode-ssl", names::INTERNODE_SSL_PORT),
     ("jmx", names::JMX_PORT),
 ];
 
-fn ports() -> Vec<ServicePort> {
-    let port = |(name, port): (&str, u16)| ServicePort {
+fn port((name, port): (&str, u16)) -> ServicePort {
+    ServicePort {
         name: Some(name.to_owned()),
         port: i32::from(port),
         protocol: Some("TCP".to_owned()),
         target_port: Some(IntOrString::String(name.to_owned())),
         ..ServicePort::default()
-    };
-    PORTS.map(port).into()
+    }
 }

@@ -210,6 +210,77 @@ fn the_users_environment_wins_and_jvm_options_are_joined() {
     );
 }
 
+/// Settings of the user's may lie in a ConfigMap; the operator's own option must not be lost for it.
+#[test]
+fn jvm_options_from_elsewhere_are_joined_too() {
+    let from = "{name: JVM_EXTRA_OPTS, valueFrom: {configMapKeyRef: {name: jvm, key: options}}}";
+    let objects = build(&cassandra(
+        &RACKS.replace("{name: JVM_EXTRA_OPTS, value: -Dcassandra.ring_delay_ms=2000}", from),
+    ));
+    let env = container(pod(&objects), "cassandra").env.as_ref().unwrap();
+    let position = |name: &str| env.iter().position(|one| one.name == name).unwrap();
+    let (theirs, joined) = (position("JVM_EXTRA_OPTS_OF_TEMPLATE"), position("JVM_EXTRA_OPTS"));
+    assert!(theirs < joined, "Kubernetes puts in what stands before: {env:?}");
+    assert!(env[theirs].value_from.is_some() && env[theirs].value.is_none());
+    assert_eq!(
+        env[joined].value.as_deref(),
+        Some("-Dcassandra.system_auth.default_rf=3 $(JVM_EXTRA_OPTS_OF_TEMPLATE)")
+    );
+}
+
+/// OpenShift gives each namespace users of its own, and lets no other in.
+#[test]
+fn the_user_of_the_pod_holds_for_every_container_of_the_operator() {
+    let user = |of_pod: &str, of_container: &str| {
+        let yaml = format!(
+            "{{metadata: {{name: solo}}, spec: {{version: 4.1.10, storageType: Ephemeral, podTemplate: {{spec: {{\
+             securityContext: {of_pod}, containers: [{{name: cassandra, securityContext: {of_container}}}]}}}}}}}}"
+        );
+        let objects = build(&cassandra(&yaml));
+        let pod = pod(&objects);
+        let of = |name| container(pod, name).security_context.as_ref().unwrap().run_as_user.unwrap();
+        let group = pod.security_context.as_ref().unwrap().fs_group.unwrap();
+        ["cassandra", "cassandra-init", "render-config"]
+            .map(of)
+            .into_iter()
+            .chain([group])
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(user("{}", "{}"), [999, 999, 999, 999]);
+    assert_eq!(user("{runAsUser: 1000650000}", "{}"), [1_000_650_000; 4]);
+    assert_eq!(
+        user("{runAsUser: 1000650000, fsGroup: 5}", "{}"),
+        [1_000_650_000, 1_000_650_000, 1_000_650_000, 5]
+    );
+    assert_eq!(user("{}", "{runAsUser: 1000650000}"), [1_000_650_000, 1_000_650_000, 1_000_650_000, 999]);
+}
+
+#[test]
+fn labels_of_the_template_reach_the_pods_and_cannot_change_whose_they_are() {
+    let labels = "{zone: one, app.kubernetes.io/instance: other, app.kubernetes.io/part-of: other}";
+    let objects = build(&cassandra(&RACKS.replace("{zone: one}", labels)));
+    let pods = objects.petsets[0].spec.template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+    assert_eq!(pods.get("zone").map(String::as_str), Some("one"));
+    let selector = objects.petsets[0].spec.selector.match_labels.as_ref().unwrap();
+    assert!(selector.iter().all(|(key, value)| pods.get(key) == Some(value)), "{pods:?}");
+    assert_eq!(pods.get("app.kubernetes.io/instance").map(String::as_str), Some("ring"));
+}
+
+/// Backup tools mount the data, and images for them set its owner before.
+#[test]
+fn sidecars_and_init_containers_may_mount_the_data_by_its_name() {
+    let mount = "volumeMounts: [{name: data, mountPath: /backup}]";
+    let objects = build(&cassandra(
+        &RACKS
+            .replace("image: 'sidecar:1'", &format!("image: 'sidecar:1', {mount}"))
+            .replace("image: 'first:1'", &format!("image: 'first:1', {mount}")),
+    ));
+    for name in ["sidecar", "first"] {
+        let mounts = container(pod(&objects), name).volume_mounts.as_ref().unwrap();
+        assert_eq!((mounts[0].name.as_str(), mounts[0].mount_path.as_str()), ("data", "/backup"));
+    }
+}
+
 #[test]
 fn a_users_probe_replaces_ours_whole() {
     let objects = build(&cassandra(RACKS));
@@ -232,4 +303,23 @@ fn only_a_ring_has_a_disruption_budget_and_only_an_open_one_no_login() {
     let [minimal, racks, open] = [MINIMAL, RACKS, OPEN].map(|yaml| build(&cassandra(yaml)));
     assert!(minimal.disruption.is_none() && racks.disruption.is_some());
     assert!(open.binding.spec.secret.is_none() && racks.binding.spec.secret.is_some());
+}
+
+#[test]
+fn a_pod_that_runs_and_is_not_ready_may_be_evicted_while_another_one_is_down() {
+    let budget = build(&cassandra(RACKS)).disruption.unwrap().spec.unwrap();
+    assert_eq!(budget.unhealthy_pod_eviction_policy.as_deref(), Some("AlwaysAllow"));
+}
+
+#[test]
+fn what_can_be_published_has_no_port_between_nodes() {
+    for yaml in [RACKS, EVERYTHING] {
+        let objects = build(&cassandra(yaml));
+        let ports = |n: usize| {
+            let ports = objects.services[n].spec.as_ref().unwrap().ports.iter().flatten();
+            ports.map(|port| port.port).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(0), [9042]);
+        assert_eq!(ports(1), [9042, 7000, 7001, 7199], "the nodes' own Service");
+    }
 }

@@ -79,7 +79,7 @@ pub(super) fn adapt(folder: &Path, release: Line) -> io::Result<Vec<String>> {
         match Segment::open(&path)? {
             Some(segment) => segment.take_out(&unknown, &mut counts)?,
             None => {
-                lines.push(format!("{} is compressed, encrypted or damaged: left as it is", path.display()))
+                lines.push(format!("{} is compressed, encrypted or damaged: left as it is", path.display()));
             }
         }
     }

@@ -3,8 +3,11 @@
 //! It lays, in this order, the user's Secret, the user's inline settings and the operator's settings over the image's
 //! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server
 //! and, before the first start of a node, to the nodes before it.
+//!
+//! What can be known of the user's settings before there is a pod is asked of [`problem`].
 
 mod commit_log;
+mod exclusive;
 mod owned;
 mod rackdc;
 mod seeds;
@@ -152,6 +155,15 @@ fn adapt_commit_log(config: &Path) -> Result<(), Error> {
         eprintln!("{line}");
     }
     Ok(())
+}
+
+/// What is wrong with settings of the user's, whatever the image: the first thing that would keep a node from starting.
+pub(crate) fn problem(settings: &str) -> Option<String> {
+    let checked = yaml::parse(settings).and_then(|user| {
+        owned::check(&user)?;
+        yaml::lay_over(&mut serde_yaml::Mapping::new(), user)
+    });
+    checked.err()
 }
 
 /// Whether this node has never been part of a ring: Cassandra makes its system tables before anything else.

@@ -50,11 +50,24 @@ pub(super) fn wait_for_ring(others: &Others) -> Result<(), String> {
     if others.earlier.is_empty() || wait(|| others.earlier.iter().any(|seed| answers(seed))) {
         return Ok(());
     }
-    Err(format!(
-        "this node has no data yet and joins a ring that is there, but none of {} answers on port {}",
-        others.earlier.join(", "),
-        api::names::INTERNODE_PORT
-    ))
+    Err(nobody_answers(&others.earlier, resolves))
+}
+
+/// A name that has no address and a node that does not answer are two things, mended in two places.
+fn nobody_answers(seeds: &[String], resolves: impl Fn(&str) -> bool) -> String {
+    let begin = "this node has no data yet and joins a ring that is there, but";
+    let port = api::names::INTERNODE_PORT;
+    let (known, unknown): (Vec<&str>, Vec<&str>) =
+        seeds.iter().map(String::as_str).partition(|seed| resolves(seed));
+    let unknown = unknown.join(", ");
+    match known.join(", ") {
+        known if unknown.is_empty() => format!("{begin} none of {known} answers on port {port}"),
+        known if known.is_empty() => format!(
+            "{begin} {unknown} does not resolve: it is a name of the cluster's DNS server, so dnsPolicy must be ClusterFirst, \
+             and a network policy must let this pod ask that server"
+        ),
+        known => format!("{begin} {known} does not answer on port {port}, and {unknown} does not resolve"),
+    }
 }
 
 /// Waits until the first pods of the other racks have an address, or not for ever: after an outage of all racks their pods
@@ -94,6 +107,8 @@ fn answers(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn localized(pod: &str) -> (String, Others) {
@@ -128,6 +143,19 @@ mod tests {
     #[test]
     fn the_first_node_of_all_waits_for_nobody() {
         assert_eq!(wait_for_ring(&localized("a-0").1), Ok(()));
+    }
+
+    #[rstest]
+    #[case::silent("", "none of a.svc, b.svc answers on port 7000")]
+    #[case::unknown("a.svc b.svc", "a.svc, b.svc does not resolve: it is a name of the cluster's DNS server")]
+    #[case::both("b.svc", "a.svc does not answer on port 7000, and b.svc does not resolve")]
+    fn a_name_without_address_is_told_from_a_node_that_does_not_answer(
+        #[case] unknown: &str,
+        #[case] said: &str,
+    ) {
+        let seeds = ["a.svc".to_owned(), "b.svc".to_owned()];
+        let told = nobody_answers(&seeds, |seed| !unknown.contains(seed));
+        assert!(told.contains(said), "{told}");
     }
 
     #[test]

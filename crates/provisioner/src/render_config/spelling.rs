@@ -20,7 +20,7 @@ const UNITS: [&str; 13] = [
 ];
 
 /// Older names that no rule leads to the newer ones.
-const IRREGULAR: [(&str, &str); 13] = [
+const IRREGULAR: [(&str, &str); 11] = [
     ("cross_node_timeout", "internode_timeout"),
     ("internode_send_buff_size", "internode_socket_send_buffer_size"),
     ("internode_recv_buff_size", "internode_socket_receive_buffer_size"),
@@ -33,8 +33,6 @@ const IRREGULAR: [(&str, &str); 13] = [
     ("tracetype_repair_ttl", "trace_type_repair_ttl"),
     ("user_defined_function_warn_timeout", "user_defined_functions_warn_timeout"),
     ("user_defined_function_fail_timeout", "user_defined_functions_fail_timeout"),
-    ("keyspace_count_warn_threshold", "keyspaces_warn_threshold"),
-    ("table_count_warn_threshold", "tables_warn_threshold"),
     ("compaction_large_partition_warning_threshold", "partition_size_warn_threshold"),
     ("compaction_tombstone_warning_threshold", "partition_tombstones_warn_threshold"),
 ];
@@ -88,6 +86,9 @@ mod tests {
     #[case("default_secondary_index", "default_secondary_index_enabled")]
     #[case("request_timeout_in_ms", "read_request_timeout_in_ms")]
     #[case("key_cache_size", "key_cache_save_period")]
+    // Two of each in 4.1; 5.0 takes the first of them for an older name, and says so by itself.
+    #[case("table_count_warn_threshold", "tables_warn_threshold")]
+    #[case("keyspace_count_warn_threshold", "keyspaces_warn_threshold")]
     fn different_settings_stay_different(#[case] one: &str, #[case] other: &str) {
         assert_ne!(canonical(one), canonical(other));
     }

@@ -81,6 +81,9 @@ fn what_the_user_must_not_say_is_named(#[case] user: &str, #[case] problem: &str
         assert!(error.starts_with(origin), "{error}");
         assert!(error.contains(problem), "{error}");
     }
+    // The same is known before there is a pod.
+    let early = super::problem(user).expect("it is known");
+    assert!(early.contains(problem), "{early}");
 }
 
 #[rstest]
@@ -89,6 +92,68 @@ fn what_the_user_must_not_say_is_named(#[case] user: &str, #[case] problem: &str
 fn a_user_may_say_nothing(#[case] user: &str) {
     let nothing = render(None, None).unwrap().cassandra_yaml;
     assert_eq!(render(Some(user), Some(user)).unwrap().cassandra_yaml, nothing);
+}
+
+/// Cassandra refuses `commitlog_sync_period`, which every image has, beside any mode but the periodic one.
+#[rstest]
+#[case::batch("commitlog_sync: batch", "commitlog_sync: batch")]
+#[case::group(
+    "commitlog_sync: group\ncommitlog_sync_group_window: 15ms",
+    "commitlog_sync: group commitlog_sync_group_window: 15ms"
+)]
+#[case::periodic("commitlog_sync: periodic", "commitlog_sync_period: 10000ms commitlog_sync: periodic")]
+#[case::own_period(
+    "commitlog_sync_period_in_ms: 500",
+    "commitlog_sync: periodic commitlog_sync_period_in_ms: 500"
+)]
+#[case::both_are_the_users(
+    "commitlog_sync: batch\ncommitlog_sync_period: 0ms",
+    "commitlog_sync: batch commitlog_sync_period: 0ms"
+)]
+#[case::removed("commitlog_sync_period:", "commitlog_sync: periodic")]
+#[case::removed_by_its_other_name("commitlog_sync_period_in_ms: null", "commitlog_sync: periodic")]
+fn another_mode_of_the_commit_log_takes_the_period_of_the_image_away(
+    #[case] user: &str,
+    #[case] rendered: &str,
+    #[values("commitlog_sync_period: 10000ms", "commitlog_sync_period_in_ms: 10000")] period: &str,
+) {
+    let mut settings = yaml::parse(&format!("commitlog_sync: periodic\n{period}\n")).unwrap();
+    yaml::lay_over(&mut settings, yaml::parse(user).unwrap()).unwrap();
+    let printed = yaml::print(&settings).unwrap().replace('\n', " ");
+    assert_eq!(
+        printed.trim_end().split(' ').collect::<std::collections::BTreeSet<_>>(),
+        rendered.replace("commitlog_sync_period: 10000ms", period).split(' ').collect()
+    );
+}
+
+#[test]
+fn null_removes_a_setting_of_the_image_and_of_the_secret() {
+    let rendered = render(Some("concurrent_reads: 10\n"), Some("concurrent_reads: null\nnum_tokens: ~\n"));
+    let rendered = rendered.unwrap().cassandra_yaml;
+    assert!(!rendered.contains("concurrent_reads") && !rendered.contains("num_tokens"), "{rendered}");
+    assert!(rendered.contains("read_request_timeout: 5000ms"), "{rendered}");
+}
+
+/// Peers lost settings of `false`, or the older spelling of one.
+#[test]
+fn odd_but_legal_values_arrive() {
+    let odd = "auto_snapshot: false
+rpc_keepalive: false
+native_transport_allow_older_protocols: no
+enable_materialized_views: true
+enable_sasi_indexes: on
+commitlog_segment_size_in_mb: 16
+permissions_validity_in_ms: 3_000
+table_count_warn_threshold: 10
+tables_warn_threshold: 20
+cross_node_timeout: true
+";
+    let rendered = render(None, Some(odd)).unwrap().cassandra_yaml;
+    for line in odd.lines() {
+        let quoted = line.replace(": ", ": '") + "'";
+        assert!(rendered.contains(line) || rendered.contains(&quoted), "{line}: {rendered}");
+    }
+    assert_eq!(problem(odd), None);
 }
 
 /// What Cassandra's YAML 1.1 reads in another way than this program must come out as text that it reads as before.

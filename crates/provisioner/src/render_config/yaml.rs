@@ -5,6 +5,7 @@
 
 use serde_yaml::{Mapping, Value};
 
+use super::exclusive::drop_excluded;
 use super::spelling::canonical;
 
 /// Reads settings. An empty file, or one of comments only, has none.
@@ -22,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<Mapping, String> {
 }
 
 /// Lays settings over others. A setting replaces the other spelling of its name too: both in one file keep Cassandra from
-/// starting. The value is replaced whole, as Cassandra's own documentation describes each setting.
+/// starting. The value is replaced whole, as Cassandra's own documentation describes each setting; one of `null` is removed.
 pub(super) fn lay_over(settings: &mut Mapping, over: Mapping) -> Result<(), String> {
     let name = |key: &Value| key.as_str().map(|key| canonical(key).into_owned());
     let mut names = std::collections::BTreeMap::new();
@@ -33,7 +34,8 @@ pub(super) fn lay_over(settings: &mut Mapping, over: Mapping) -> Result<(), Stri
         }
     }
     settings.retain(|key, _| !names.contains_key(&name(key)));
-    settings.extend(over);
+    drop_excluded(settings, &over);
+    settings.extend(over.into_iter().filter(|(_, value)| !value.is_null()));
     Ok(())
 }
 

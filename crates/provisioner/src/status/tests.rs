@@ -37,7 +37,7 @@ fn verdict(accepting: bool, ready: bool, failures: u32) -> Verdict {
 }
 
 fn next(cassandra: &Cassandra, observed: &Observed, verdict: Option<&Verdict>) -> Cassandra {
-    let findings = Findings { observed, refusal: None, verdict };
+    let findings = Findings { observed, refusal: None, not_applied: None, flaws: None, verdict };
     Cassandra { status: Some(of(cassandra, &findings, &at(1))), ..cassandra.clone() }
 }
 
@@ -105,7 +105,8 @@ fn a_process_that_has_not_asked_yet_changes_nothing() {
 fn a_refusal_is_told_and_leaves_a_running_ring_ready() {
     let refusal = Refusal::new("VersionNotFound", "there is no CassandraVersion \"9\"".to_owned());
     let told = |cassandra: &Cassandra, observed: &Observed| {
-        let findings = Findings { observed, refusal: Some(&refusal), verdict: None };
+        let findings =
+            Findings { observed, refusal: Some(&refusal), not_applied: None, flaws: None, verdict: None };
         Cassandra { status: Some(of(cassandra, &findings, &at(1))), ..cassandra.clone() }
     };
     let new = told(&cassandra(&json!({})), &seen(None));
@@ -142,4 +143,26 @@ fn a_pod_that_does_not_start_is_named_with_its_reason() {
     assert_eq!(news(&cassandra(&json!({})), &told), ["ProvisioningStarted", "ReplicaReady"]);
     assert!(news(&told, &told).is_empty());
     assert_eq!(news(&told, &next(&told, &seen(Some(1)), None)), ["ReplicaReady"]);
+}
+
+#[rstest]
+#[case::of_a_request(Some("u"), false)]
+#[case::of_the_user(None, true)]
+fn a_planned_renewal_is_no_bad_news(#[case] request: Option<&str>, #[case] bad: bool) {
+    let mut before = ready();
+    before.spec.halted = true;
+    before.metadata.annotations = request.map(|uid| [(halt::OWNER.to_owned(), uid.to_owned())].into());
+    let told = |after: &Cassandra| {
+        let (old, new) =
+            (before.status.clone().unwrap().conditions, after.status.clone().unwrap().conditions);
+        let told = news(&old, &new).into_iter().map(|one| (one.type_.clone(), is_bad(after, one)));
+        told.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let away = told(&next(&before, &seen(Some(0)), Some(&verdict(false, false, 9))));
+    assert_eq!(away["ReplicaReady"], bad);
+    assert_eq!((away["Ready"], away["AcceptingConnection"]), (bad, bad));
+    assert!(!away["Paused"]);
+    let mut failing = seen(Some(0));
+    failing.pods[0].trouble = Some("container cassandra ended with exit code 3: why".to_owned());
+    assert!(told(&next(&before, &failing, None))["ReplicaReady"], "a pod that does not start");
 }

@@ -1,0 +1,34 @@
+//! The Secret of `spec.configuration.secretName`, looked at before pods wait for it or start without what is in it.
+
+use api::names::CONFIG_KEY;
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::render_config;
+
+/// What is wrong with it.
+pub fn lack(secret: Option<&Secret>) -> Option<String> {
+    let Some(secret) = secret else { return Some("does not exist".to_owned()) };
+    let data = secret.data.as_ref();
+    let Some(settings) = data.and_then(|data| data.get(CONFIG_KEY)) else {
+        return Some(format!("has no key {CONFIG_KEY}"));
+    };
+    let unread: Vec<_> = data
+        .into_iter()
+        .flat_map(|data| data.keys())
+        .filter(|key| *key != CONFIG_KEY)
+        .map(String::as_str)
+        .collect();
+    if !unread.is_empty() {
+        return Some(format!(
+            "has the keys {}, which nobody reads: {CONFIG_KEY} is the only file that can be given. Remove them; options of \
+             the JVM go into the variable JVM_EXTRA_OPTS of the container cassandra",
+            unread.join(", ")
+        ));
+    }
+    match std::str::from_utf8(&settings.0) {
+        Ok(settings) => {
+            render_config::problem(settings).map(|problem| format!("key {CONFIG_KEY}: {problem}"))
+        }
+        Err(_) => Some(format!("key {CONFIG_KEY}: it is no text")),
+    }
+}

@@ -1,0 +1,99 @@
+//! A pod that is not made: a quota or Pod Security does not let it in, and only an event of its StatefulSet says so.
+
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use tokio::time::Instant;
+
+use crate::controller::Context;
+use crate::observe::Observed;
+use crate::plan::Plan;
+
+/// A pod is made in less.
+const SOON: Duration = Duration::from_secs(10);
+/// From one look at the events to the next.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// A pod that is not there.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    pod: String,
+    since: Instant,
+    asked: Option<Instant>,
+    why: Option<String>,
+}
+
+/// Says of the first pod that is not there why it is not made. Events are read only while a pod is missing for longer than it
+/// takes to make one.
+pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed) {
+    let memory = &context.health.memory;
+    let Some((petset, position)) = absent(context, plan, observed) else {
+        memory.still(plan.uid(), |known| known.missing = None);
+        return;
+    };
+    let pod = observed.pods[position].name.clone();
+    let missing = memory.of(plan.uid(), |known| {
+        if known.missing.as_ref().is_none_or(|missing| missing.pod != pod) {
+            known.missing = Some(Missing { pod: pod.clone(), since: Instant::now(), asked: None, why: None });
+        }
+        known.missing.clone()
+    });
+    let Some(missing) = missing.filter(|missing| missing.since.elapsed() >= SOON) else { return };
+    let mut why = missing.why;
+    if missing.asked.is_none_or(|asked| asked.elapsed() >= AGAIN) {
+        why = refusal(context, plan, &petset, &pod).await;
+        let (asked, why) = (Some(Instant::now()), why.clone());
+        memory.still(plan.uid(), |known| known.missing = Some(Missing { asked, why, ..missing }));
+    }
+    if let Some(why) = why {
+        observed.pods[position].trouble = Some(format!("is not let in: {why}"));
+    }
+}
+
+/// The first pod of a rack that is not ready, if it is not there: the later ones wait for it. Not where a pod in trouble says
+/// more.
+fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String, usize)> {
+    if observed.pods.iter().any(|pod| pod.trouble.is_some()) {
+        return None;
+    }
+    let mut first = 0;
+    for rack in &observed.racks {
+        let size = usize::try_from(rack.desired).unwrap_or_default();
+        let pods = observed.pods.get(first..first + size)?;
+        if let Some(position) = pods.iter().position(|pod| !pod.ready)
+            && rack.ready.is_some()
+            && context.caches.pods.get(&plan.namespace, &pods[position].name).is_none()
+        {
+            return Some((rack.petset.clone(), first + position));
+        }
+        first += size;
+    }
+    None
+}
+
+/// What the API server said when the pod was to be made.
+async fn refusal(context: &Context, plan: &Plan<'_>, petset: &str, pod: &str) -> Option<String> {
+    let of = format!("regarding.kind=StatefulSet,regarding.name={petset},reason=FailedCreate");
+    let params = ListParams::default().fields(&of).limit(50);
+    let events = context.operator.api::<Event>(Some(&plan.namespace)).list(&params).await;
+    let events =
+        events.inspect_err(|error| tracing::debug!("no events of StatefulSet {petset}: {error}")).ok()?;
+    let of_pod = |event: &&Event| {
+        let regarding = event.regarding.as_ref();
+        regarding.and_then(|object| object.name.as_deref()) == Some(petset)
+            && event.reason.as_deref() == Some("FailedCreate")
+            && event.note.as_ref().is_some_and(|note| note.contains(&format!("Pod {pod} ")))
+    };
+    let last = events.items.iter().filter(of_pod).max_by_key(|event| seen(event))?;
+    // "create Pod a in StatefulSet b failed error: " and then the words of the API server.
+    let note = last.note.as_deref()?;
+    Some(note.split_once("failed error: ").map_or(note, |(_, said)| said).to_owned())
+}
+
+fn seen(event: &Event) -> Option<k8s_openapi::jiff::Timestamp> {
+    let series = event.series.as_ref().map(|series| series.last_observed_time.0);
+    series
+        .or(event.deprecated_last_timestamp.as_ref().map(|time| time.0))
+        .or(event.event_time.as_ref().map(|time| time.0))
+}
