@@ -26,7 +26,7 @@ pub struct Context {
     pub petsets: Cache<PetSet>,
     /// The pods of the Cassandras.
     pub pods: Cache<Pod>,
-    /// UIDs of the requests that were confirmed.
+    /// UIDs of the requests that were confirmed and have not ended.
     pub confirmed: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -48,5 +48,11 @@ impl Context {
             confirmed().insert(uid);
         }
         Ok(sure)
+    }
+
+    /// Nothing needs to be known any more of a request that has ended.
+    pub fn forget(&self, request: &CassandraOpsRequest) {
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmed.remove(&request.uid().unwrap_or_default());
     }
 }

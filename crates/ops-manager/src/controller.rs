@@ -55,12 +55,12 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         let cache: Cache<CassandraOpsRequest> = request_cache.clone();
         move |namespace: &str, name: &str, mark: Option<&String>| -> Vec<ObjectRef<CassandraOpsRequest>> {
             let concerned = |r: &CassandraOpsRequest| {
-                r.namespace().as_deref() == Some(namespace)
-                    && r.spec.database_ref.name == name
+                r.spec.database_ref.name == name
+                    && r.metadata.namespace.as_deref() == Some(namespace)
                     // One that is over too while its halt is on: it may have ended before this cache told of the halt.
                     && (!r.phase().is_final() || (mark.is_some() && r.uid().as_ref() == mark))
             };
-            cache.all().iter().filter(|r| concerned(r)).map(|r| ObjectRef::from_obj(&**r)).collect()
+            cache.filtered(concerned).iter().map(|r| ObjectRef::from_obj(&**r)).collect()
         }
     };
     let (of_cassandra, of_pod, of_petset) = (of_database.clone(), of_database.clone(), of_database);

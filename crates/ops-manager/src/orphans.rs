@@ -54,7 +54,10 @@ pub fn orphaned<'a>(
     let owner = cassandra.annotations().get(OWNER)?;
     // A running request whose halt was lifted sets it again, or removes the mark itself.
     let needs = |request: &CassandraOpsRequest| {
-        request.uid().as_ref() == Some(owner) && (cassandra.spec.halted || !request.phase().is_final())
+        request.uid().as_ref() == Some(owner)
+            // A copy of a manifest may carry the note of another Cassandra's request.
+            && request.spec.database_ref.name == cassandra.name_any()
+            && (cassandra.spec.halted || !request.phase().is_final())
     };
     (cassandra.metadata.deletion_timestamp.is_none() && !requests.any(needs)).then(|| owner.clone())
 }

@@ -21,10 +21,12 @@ pub enum Turn {
 /// The turn of `request` among `all` requests of its namespace (itself may be among them).
 ///
 /// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; of two that
-/// are equally old the first by name counts as the newer one); of those that are left the oldest goes first.
+/// are equally old the first by name counts as the newer one); of those that are left the oldest goes first. One that is not
+/// `valid` will be refused and takes nobody's place.
 pub fn turn<'a>(
     request: &CassandraOpsRequest,
     all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,
+    valid: impl Fn(&CassandraOpsRequest) -> bool,
 ) -> Turn {
     let others = all.filter(|other| competes(request, other));
     if request.phase() == Phase::Progressing {
@@ -33,7 +35,7 @@ pub fn turn<'a>(
     if let Some(running) = others.clone().find(|other| other.phase() == Phase::Progressing) {
         return Turn::After(running.name_any());
     }
-    let waiting = others.filter(|other| other.metadata.deletion_timestamp.is_none());
+    let waiting = others.filter(|other| other.metadata.deletion_timestamp.is_none() && valid(other));
     let newest_of_type = |one: &CassandraOpsRequest| {
         let rivals = waiting.clone().filter(|other| other.spec.type_ == one.spec.type_);
         rivals.max_by(|a, b| age(a, b)).filter(|rival| age(rival, one) == Ordering::Greater)
@@ -90,7 +92,15 @@ mod tests {
     }
 
     fn turns(requests: &[CassandraOpsRequest]) -> Vec<Turn> {
-        requests.iter().map(|r| turn(r, requests.iter())).collect()
+        requests.iter().map(|r| turn(r, requests.iter(), |_| true)).collect()
+    }
+
+    #[test]
+    fn a_request_that_will_be_refused_takes_nobody_s_place() {
+        let requests = [request("good", 1, Phase::Pending), request("bad", 2, Phase::Pending)];
+        let valid = |request: &CassandraOpsRequest| request.name_any() != "bad";
+        let turns = requests.each_ref().map(|r| turn(r, requests.iter(), valid));
+        assert_eq!(turns, [Turn::Now, Turn::Now]);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use api::halt::OWNER;
 use api::names::{CONTAINER, INIT_CONTAINER, OPS_REQUEST_FINALIZER};
 use api::{Cassandra, CassandraOpsRequest, PetSet};
 use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
-use kube::api::LogParams;
 use operator::json_patch::{
     AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, jsonptr::PointerBuf,
 };
 use operator::{Eviction, WriteError};
 use serde_json::{Value, json};
 
+use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
 use super::pull::Place;
@@ -44,6 +45,7 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
         }
         Step::Halt => {
             if let Some(cassandra) = &seen.cassandra {
+                effect.note = lifted_by(context, request, cassandra).await;
                 writer.patch(&**cassandra, halt(cassandra, &request.uid().unwrap_or_default())).await?;
             }
         }
@@ -71,10 +73,15 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
         }
         Step::Evict { pod } => effect.note = evict(context, request, pod).await?,
         Step::RollBack { cause, log_of: Some((pod, container)) } => {
-            let log = last_lines(context, request, pod, container).await;
-            effect.note = Some(format!("{cause}; it said last: {log}"));
+            let words = last_words(context, request, pod, container).await;
+            effect.note = Some(format!("{cause}: {words}"));
         }
-        Step::RollBack { .. } | Step::Done | Step::Wait(_) | Step::Probe | Step::Finish(_) => {}
+        Step::RollBack { .. }
+        | Step::Done
+        | Step::Wait(_)
+        | Step::Probe
+        | Step::Rehearse
+        | Step::Finish(_) => {}
     }
     Ok(effect)
 }
@@ -87,6 +94,31 @@ fn halt(cassandra: &Cassandra, uid: &str) -> Vec<PatchOperation> {
     }
     operations.push(add(&["metadata", "annotations", OWNER], json!(uid)));
     operations
+}
+
+/// Who has lifted the halt of this request: its mark is still there, and the field is somebody else's.
+async fn lifted_by(
+    context: &Context,
+    request: &CassandraOpsRequest,
+    cassandra: &Cassandra,
+) -> Option<String> {
+    if cassandra.annotations().get(OWNER) != request.uid().as_ref() {
+        return None;
+    }
+    let api = context.operator.api::<Cassandra>(request.namespace().as_deref());
+    let found = api.get_metadata_opt(&cassandra.name_any()).await.ok().flatten();
+    let fields = found.and_then(|found| found.metadata.managed_fields).unwrap_or_default();
+    let holds = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0["f:spec"]["f:halted"]);
+        fields.is_some_and(|field| !field.is_null())
+    };
+    let last = fields.iter().filter(holds).max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    let manager = last.and_then(|entry| entry.manager.as_deref());
+    let who = manager.map_or_else(|| "somebody".to_owned(), |name| format!("field manager {name}"));
+    Some(format!(
+        "{who} sets spec.halted to false while this request is under way; it is set again each time. Leave halted out of the \
+         manifest; to stop the request, delete it"
+    ))
 }
 
 /// Lifts a halt together with its mark.
@@ -132,12 +164,13 @@ async fn pull(
 ) -> Result<Option<String>, WriteError> {
     let namespace = seen.request.namespace().unwrap_or_default();
     let user = seen.target.as_ref().map_or(0, |target| target.spec.security_context.run_as_user);
+    let classes = known_to_target::classes(seen);
     for place in places {
         let petset = context.petsets.get(&namespace, &place.petset);
         let Some(template) = petset.as_ref().and_then(|petset| petset.spec.template.spec.as_ref()) else {
             continue;
         };
-        let pod = puller::pod(&seen.request, place, template, image, user);
+        let pod = puller::pod(&seen.request, place, template, image, user, &classes);
         match context.operator.writer.create(&pod).await {
             Ok(_) => {}
             Err(WriteError::Refused { message, .. }) => return Ok(Some(message)),
@@ -168,26 +201,11 @@ async fn evict(
     })
 }
 
-const LINES: i64 = 5;
-
-/// The last log lines of a container that crashed: those of its last run, or else of the present one.
-async fn last_lines(context: &Context, request: &CassandraOpsRequest, pod: &str, container: &str) -> String {
+/// What the log of a container that crashed says of its end.
+async fn last_words(context: &Context, request: &CassandraOpsRequest, pod: &str, container: &str) -> String {
     let pods = context.operator.api::<Pod>(request.namespace().as_deref());
-    for previous in [true, false] {
-        let params = LogParams {
-            container: Some(container.to_owned()),
-            previous,
-            tail_lines: Some(LINES),
-            limit_bytes: Some(2000),
-            ..LogParams::default()
-        };
-        if let Ok(log) = pods.logs(pod, &params).await
-            && !log.trim().is_empty()
-        {
-            return log.trim().replace('\n', " | ");
-        }
-    }
-    "nothing".to_owned()
+    let log = operator::pod::last_log(&pods, pod, container).await;
+    log.map_or_else(|| "its log cannot be read".to_owned(), |log| cassandra::cause::of(&log))
 }
 
 fn add(path: &[&str], value: Value) -> PatchOperation {

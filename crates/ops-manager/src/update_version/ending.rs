@@ -8,9 +8,9 @@ use api::ops_request::{Phase, UpdateVersionRecord};
 use kube::ResourceExt;
 
 use super::observe::Observed;
-use super::progressing::is_at;
+use super::progressing::{is_at, settled};
 use super::step::{Outcome, Step, alive};
-use super::timeout;
+use super::{refusal, timeout};
 
 /// A request that has ended leaves nothing behind: neither its halt, but for one case, nor its finalizer.
 pub(super) fn ended(seen: &Observed) -> Step {
@@ -35,16 +35,6 @@ pub(super) fn released(request: &CassandraOpsRequest) -> Step {
     if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
 }
 
-/// Whether the step under way has taken longer than it may. Only the time that this replica leads counts: the record is
-/// by the clock of whoever wrote it, and nobody may have looked since.
-pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
-    let record = seen.request.status.as_ref().and_then(|s| s.step.as_ref());
-    record.is_some_and(|record| {
-        let seconds = seen.now.duration_since(record.started.0.max(seen.since)).as_secs();
-        record.name == step && u64::try_from(seconds).is_ok_and(|s| s > timeout::of(&seen.request).as_secs())
-    })
-}
-
 /// What follows when a step took too long.
 pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let what = match step {
@@ -55,7 +45,9 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
         Step::Pull { image, .. } => format!("image {image} could not be pulled on the nodes of the ring"),
         _ => String::new(),
     };
-    let cause = format!("{what} (for longer than {})", timeout::text(&seen.request));
+    let what = refusal::told(seen, step).unwrap_or(what);
+    let lifted = lifted(seen).map(|lifted| format!("; {lifted}")).unwrap_or_default();
+    let cause = format!("{what} (for longer than {}){lifted}", timeout::text(&seen.request));
     let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
     let versioned = |record: &UpdateVersionRecord| {
         record.source.name != record.target.name
@@ -64,10 +56,16 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let halted = alive(seen).is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
+        // The ring is where it should be, and stays halted until the API server lets that be lifted: it is tried on.
+        Some(record) if *step == Step::Resume => Step::Finish(Outcome::Failed(format!(
+            "{}. The Cassandra stays halted until its halt can be lifted: {cause}",
+            settled(seen, record)
+        ))),
         Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Stuck(format!(
-            "{}. The roll-back could not finish: {cause}. The Cassandra stays halted; \
+            "{}. The roll-back could not finish: {cause}. The Cassandra {}; \
              another CassandraOpsRequest with apply: Always takes over",
-            record.roll_back.as_deref().unwrap_or_default()
+            record.roll_back.as_deref().unwrap_or_default(),
+            if halted { "stays halted" } else { "could not be halted again" },
         ))),
         // The ring was whole on the target when the version was set: what came later is no reason to stay halted.
         Some(record) if versioned(record) && halted && is_at(seen, &record.target) => Step::Resume,
@@ -78,6 +76,15 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
         Some(_) => Step::RollBack { cause, log_of: None },
     }
 }
+
+/// Who lifts the halt of this request.
+fn lifted(seen: &Observed) -> Option<&str> {
+    let status = seen.request.status.as_ref()?;
+    condition::get(&status.conditions, HALT_LIFTED).map(|lifted| lifted.message.as_str())
+}
+
+/// The condition that tells of it.
+pub(super) const HALT_LIFTED: &str = "HaltLifted";
 
 /// What the budget said when it blocked the eviction the last time.
 fn blocked(seen: &Observed, pod: &str) -> Option<String> {

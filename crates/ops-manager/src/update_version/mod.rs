@@ -1,7 +1,9 @@
 //! UpdateVersion: observe, decide, do one thing, tell.
 
+mod clock;
 mod effects;
 mod ending;
+mod known_to_target;
 mod node;
 mod observe;
 mod pending;
@@ -9,30 +11,37 @@ mod probe;
 mod progressing;
 mod pull;
 mod puller;
+mod refusal;
+mod rehearsal;
 mod replication;
 mod rolling;
 mod step;
 mod story;
 mod timeout;
+mod way_back;
 
 pub use effects::resume;
 pub use ending::ROLL_BACK_UNFINISHED;
+pub use known_to_target::{Finding, Look, Names, Setting, not_loaded_by, unknown_to};
 pub use node::{Node, Trouble};
 pub use observe::{Copies, Observed, Rack, Ring};
 pub use pull::Place;
 pub use puller::{Pull, Puller};
+pub use rehearsal::Admission;
 pub use step::{Outcome, Step, Wait, next_step};
-pub use story::status;
+pub use story::{refused, status};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::CassandraOpsRequest;
+use api::halt::Halt;
+use api::ops_request::CassandraOpsRequestStatus;
 use kube::ResourceExt;
 use operator::WriteError;
 
 use crate::context::Context;
-use crate::queue;
+use crate::queue::{self, Turn};
 
 /// When to look again after a step was taken: what it has changed is in the caches by then.
 const NEXT: Duration = Duration::from_millis(300);
@@ -65,29 +74,53 @@ pub async fn advance(
         && let Some(cassandra) = &seen.cassandra
     {
         seen.ring = Some(probe::ask(context, cassandra, &seen).await);
+        probe::forget(context);
+        // That may have taken many seconds, in which another request may have begun.
+        (seen.turn, seen.unfinished) = place(&seen.request, context);
         step = next_step(&seen);
     }
-    let effect = effects::perform(context, &seen, &step).await?;
-    if matches!(step, Step::Done | Step::Release) {
-        return Ok(None);
+    if step == Step::Rehearse {
+        seen.admission = Some(rehearsal::ask(context, &seen).await);
+        (seen.turn, seen.unfinished) = place(&seen.request, context);
+        step = next_step(&seen);
     }
-    // An eviction that a budget blocks is a wait.
-    let waits = matches!((&step, &effect.note), (Step::Wait(_), _) | (Step::Evict { .. }, Some(_)));
-    tell(context, &seen, &step, effect).await?;
-    Ok(Some(if waits { LOOK } else { NEXT }))
+    let performed = effects::perform(context, &seen, &step).await;
+    if matches!(step, Step::Done | Step::Release) {
+        probe::forget(context);
+        context.forget(&seen.request);
+        return performed.map(|_| None);
+    }
+    let (effect, told) = match performed {
+        Ok(effect) => {
+            let told = status(&seen, &step, effect.note.as_deref());
+            (effect, told)
+        }
+        Err(error) => {
+            let Some(why) = refusal::of(&seen, &step, &error) else { return Err(error) };
+            tracing::warn!("{why}");
+            tell(context, &seen, None, &refused(&seen, &step, &why)).await?;
+            return Ok(Some(refusal::again(&seen, LOOK)));
+        }
+    };
+    tell(context, &seen, effect.request.as_ref(), &told).await?;
+    Ok(Some(match (&step, &effect.note) {
+        (Step::Wait(_), _) => LOOK,
+        // An eviction that a budget blocks is a wait.
+        (Step::Evict { .. }, Some(_)) => refusal::again(&seen, LOOK),
+        _ => NEXT,
+    }))
 }
 
 /// Writes the status, if it says anything new, and an event for each piece of news.
 async fn tell(
     context: &Context,
     seen: &Observed,
-    step: &Step,
-    effect: effects::Effect,
+    changed: Option<&CassandraOpsRequest>,
+    told: &CassandraOpsRequestStatus,
 ) -> Result<(), WriteError> {
-    let told = status(seen, step, effect.note.as_deref());
-    let request = effect.request.as_ref().unwrap_or(&seen.request);
+    let request = changed.unwrap_or(&seen.request);
     let before = seen.request.status.clone().unwrap_or_default();
-    context.operator.writer.status(request, &told).await?;
+    context.operator.writer.status(request, told).await?;
     for (reason, sentence, warning) in story::news(&before.conditions, &told.conditions) {
         tracing::info!(step = reason, "{sentence}");
         let events = &context.operator.events;
@@ -103,8 +136,7 @@ async fn tell(
 /// The picture from the caches: no request is made for it.
 fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     let namespace = request.namespace().unwrap_or_default();
-    let all = context.requests.all();
-    let neighbours = || all.iter().map(|r| &**r).filter(|r| r.namespace().as_deref() == Some(&*namespace));
+    let (turn, unfinished) = place(&request, context);
     let cassandra = context.cassandras.get(&namespace, &request.spec.database_ref.name);
     let target = request.spec.update_version.as_ref().map(|u| u.target_version.as_str());
     let racks = cassandra.as_ref().map(|cassandra| {
@@ -119,16 +151,44 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
         now,
         // A follower has looked at nothing yet.
         since: context.operator.leader.since().map_or(now, |since| context.operator.clock.at(since)),
-        turn: queue::turn(&request, neighbours()),
-        unfinished: queue::unfinished(&request, neighbours()),
+        turn,
+        unfinished,
         current: cassandra.as_ref().and_then(|c| context.versions.cluster(&c.spec.version)),
         target: target.and_then(|name| context.versions.cluster(name)),
         racks: racks.unwrap_or_default(),
         pullers: context.pods.owned_by(&*request).iter().map(|pod| puller::seen(pod)).collect(),
         ring: None,
+        admission: None,
         cassandra,
         request,
     }
+}
+
+/// Whose turn it is, and which other requests are not finished.
+fn place(request: &CassandraOpsRequest, context: &Context) -> (Turn, Vec<String>) {
+    let namespace = request.namespace().unwrap_or_default();
+    let database = &request.spec.database_ref;
+    let rivals = context.requests.filtered(|other| {
+        other.namespace().as_deref() == Some(&*namespace) && other.spec.database_ref == *database
+    });
+    let rivals = || rivals.iter().map(|rival| &**rival);
+    let valid = |other: &CassandraOpsRequest| can_be_done(other, context);
+    (queue::turn(request, rivals(), valid), queue::unfinished(request, rivals()))
+}
+
+/// Whether a request can be carried out by what is known of the Cassandra and the catalog.
+fn can_be_done(request: &CassandraOpsRequest, context: &Context) -> bool {
+    let namespace = request.namespace().unwrap_or_default();
+    let Some(cassandra) = context.cassandras.get(&namespace, &request.spec.database_ref.name) else {
+        return true;
+    };
+    let target = request.spec.update_version.as_ref().map(|update| update.target_version.as_str());
+    let current = context.versions.cluster(&cassandra.spec.version);
+    let (Some(current), Some(target)) = (current, target.and_then(|name| context.versions.cluster(name)))
+    else {
+        return false;
+    };
+    pending::refusal(request, &Halt::of(&cassandra), &current, &target, &[]).is_none()
 }
 
 #[cfg(test)]

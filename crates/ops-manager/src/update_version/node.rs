@@ -21,6 +21,10 @@ pub struct Node {
     pub ready: bool,
     /// It is on its way out.
     pub terminating: bool,
+    /// How long that may take, in seconds.
+    pub grace: i64,
+    /// Why it is on its way out and does not end, as part of a sentence.
+    pub held: Option<String>,
     /// Why it will not come up by itself.
     pub trouble: Option<Trouble>,
     /// What it waits for, for messages.
@@ -61,9 +65,24 @@ pub(super) fn node(pod: &Pod) -> Node {
         image: pod.spec.as_ref().and_then(|s| image(&s.containers, names::CONTAINER)).unwrap_or_default(),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        trouble: containers.iter().find_map(|c| trouble(c)),
+        grace: pod.metadata.deletion_grace_period_seconds.unwrap_or_default(),
+        held: pod.metadata.deletion_timestamp.as_ref().and_then(|_| held(pod)),
+        trouble: trouble(pod),
         waits_for: unscheduled.or(waiting).unwrap_or_else(|| "Cassandra to answer".to_owned()),
     }
+}
+
+/// What keeps a pod that is to go and cannot: finalizers after its containers have ended, or a Kubernetes node that is lost.
+fn held(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    if status.reason.as_deref() == Some("NodeLost") {
+        let host = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        return Some(format!("Kubernetes node {host}, which does not answer"));
+    }
+    let mut containers = status.container_statuses.iter().flatten();
+    let ended = containers.all(|c| c.state.as_ref().is_some_and(|state| state.terminated.is_some()));
+    let finalizers = pod.finalizers();
+    (ended && !finalizers.is_empty()).then(|| format!("its finalizers {}", finalizers.join(", ")))
 }
 
 /// The image of a container.
@@ -71,25 +90,15 @@ pub(super) fn image(containers: &[Container], name: &str) -> Option<String> {
     containers.iter().find(|c| c.name == name)?.image.clone()
 }
 
-/// A container that failed this often does not come up by itself.
-const CRASHES: i32 = 3;
-
-/// Why a container will not come up by itself.
-pub(super) fn trouble(container: &ContainerStatus) -> Option<Trouble> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let (name, image) = (&container.name, &container.image);
-    let said = waiting.message.as_deref().unwrap_or("no further message");
-    match waiting.reason.as_deref()? {
-        // ErrImagePull alone may be a hiccup of the registry; the back-off comes after the second failure.
-        reason @ ("ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => {
-            Some(Trouble { what: format!("image {image} cannot be pulled ({reason}: {said})"), log_of: None })
-        }
-        "CrashLoopBackOff" if container.restart_count >= CRASHES => Some(Trouble {
-            what: format!("container {name} of image {image} crashes each time that it starts"),
-            log_of: Some(name.clone()),
-        }),
-        _ => None,
-    }
+/// Why a pod will not come up by itself.
+pub(super) fn trouble(pod: &Pod) -> Option<Trouble> {
+    let trouble = operator::pod::trouble(pod).filter(|trouble| trouble.lasts)?;
+    let log_of = trouble.ended.map(|ended| ended.container);
+    let what = match (&log_of, trouble.said) {
+        (None, Some(said)) => format!("{}: {said}", trouble.what),
+        _ => trouble.what,
+    };
+    Some(Trouble { what, log_of })
 }
 
 #[cfg(test)]
@@ -111,6 +120,7 @@ mod tests {
         json!({ "containerStatuses": [{
             "name": "cassandra", "image": "c:1", "imageID": "", "ready": false, "restartCount": restarts,
             "state": { "waiting": { "reason": reason, "message": "not there" } },
+            "lastState": if reason == "CrashLoopBackOff" { json!({ "terminated": { "exitCode": 3 } }) } else { json!({}) },
         }]})
     }
 
@@ -132,7 +142,7 @@ mod tests {
     #[test]
     fn a_missing_image_and_a_crash_loop_are_named() {
         let missing = seen(&waiting("ImagePullBackOff", 0)).trouble.unwrap();
-        assert!(missing.what.contains("c:1 cannot be pulled") && missing.what.contains("not there"));
+        assert!(missing.what.contains("image c:1 cannot be pulled") && missing.what.contains("not there"));
         let crash = seen(&waiting("CrashLoopBackOff", 3)).trouble.unwrap();
         assert_eq!(crash.log_of.as_deref(), Some("cassandra"));
     }

@@ -7,13 +7,15 @@ use api::cassandra::StorageType;
 use api::ops_request::Release;
 use api::petset::PetSet;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, names};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use semver::Version;
 
+use super::known_to_target::Names;
 use super::node::{Node, image, node};
 use super::puller::Puller;
+use super::rehearsal::Admission;
 use crate::queue::Turn;
 
 /// A picture of everything the next step depends on.
@@ -41,10 +43,13 @@ pub struct Observed {
     pub pullers: Vec<Puller>,
     /// What the nodes said, if the decision asked for it.
     pub ring: Option<Ring>,
+    /// Whether the pods of the target would be let in, if the decision asked for it.
+    pub admission: Option<Admission>,
 }
 
 /// A rack as it is.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, read off the world")]
 pub struct Rack {
     /// Name of its PetSet.
     pub petset: String,
@@ -56,10 +61,19 @@ pub struct Rack {
     pub image: Option<String>,
     /// Its pods use only an image that is on their Kubernetes node already.
     pub never_pulls: bool,
+    /// Its pods may run classes that are not in the image: from a volume of the user's, or by a variable.
+    pub brings_classes: bool,
     /// The controllers have seen the present template.
     pub caught_up: bool,
     /// Its pods by ordinal.
     pub pods: Vec<Node>,
+}
+
+impl Rack {
+    /// The names that its pods have or shall have.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        (0..i32::try_from(self.replicas).unwrap_or(i32::MAX)).map(|ordinal| names::pod(&self.petset, ordinal))
+    }
 }
 
 /// What the nodes said when all of them were asked.
@@ -71,6 +85,8 @@ pub struct Ring {
     pub releases: BTreeMap<String, Version>,
     /// What its keyspaces bear; asked for only before the update begins.
     pub copies: Copies,
+    /// What its schema and the user's settings name; asked for only before the update begins.
+    pub names: Names,
 }
 
 /// Whether the keyspaces bear that one node is away.
@@ -99,6 +115,7 @@ pub fn racks(
             ephemeral: storage == StorageType::Ephemeral,
             image: found.as_deref().and_then(template_image),
             never_pulls: found.as_deref().is_some_and(never_pulls),
+            brings_classes: found.as_deref().is_some_and(brings_classes),
             caught_up: found.as_deref().is_some_and(caught_up),
             pods: (0..replicas)
                 .filter_map(|ordinal| pod(&names::pod(&petset_name, ordinal)))
@@ -139,9 +156,24 @@ fn template_image(petset: &PetSet) -> Option<String> {
 }
 
 fn never_pulls(petset: &PetSet) -> bool {
+    database(petset).and_then(|container| container.image_pull_policy.as_deref()) == Some("Never")
+}
+
+/// Volumes that the provisioner mounts hold no classes; the user's may.
+fn brings_classes(petset: &PetSet) -> bool {
+    let Some(database) = database(petset) else { return false };
+    let own = ["config", names::DATA_VOLUME, "logs", "tmp"];
+    let paths = ["EXTRA_CLASSPATH", "CLASSPATH", "CASSANDRA_HOME"];
+    let mounts = database.volume_mounts.iter().flatten();
+    let env = || database.env.iter().flatten();
+    let triggers = |value: &String| value.contains("cassandra.triggers_dir");
+    mounts.into_iter().any(|mount| !own.contains(&mount.name.as_str()))
+        || env().any(|it| paths.contains(&it.name.as_str()) || it.value.as_ref().is_some_and(triggers))
+}
+
+fn database(petset: &PetSet) -> Option<&Container> {
     let containers = petset.spec.template.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    let database = containers.iter().find(|container| container.name == names::CONTAINER);
-    database.and_then(|container| container.image_pull_policy.as_deref()) == Some("Never")
+    containers.iter().find(|container| container.name == names::CONTAINER)
 }
 
 fn caught_up(petset: &PetSet) -> bool {

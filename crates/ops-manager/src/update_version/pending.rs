@@ -5,12 +5,14 @@ use api::cassandra::Phase as CassandraPhase;
 use api::halt::Halt;
 use api::ops_request::Apply;
 use api::version::{self, NoPath};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use api::{CassandraOpsRequest, CassandraVersion};
+use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 
-use super::observe::{Observed, release};
+use super::observe::{Observed, Rack, release};
+use super::rehearsal::Admission;
 use super::step::{Outcome, Step, alive, waiting};
-use super::{pull, replication};
+use super::{clock, known_to_target, pull, replication};
 use crate::queue::Turn;
 
 /// The next step of a request that has changed nothing yet.
@@ -41,25 +43,10 @@ pub(super) fn pending(seen: &Observed) -> Step {
         return absent(seen, "VersionNotFound", message);
     };
     let halt = Halt::of(cassandra);
-    match version::path(current, target) {
-        Ok(()) => {}
-        // The halt of a request that could not finish: going to the version that it should have is the way out.
-        Err(NoPath::Identical(_)) if matches!(halt, Halt::Request(_)) => {}
-        Err(no_path) => {
-            return deny(reason_of(&no_path), format!("spec.updateVersion.targetVersion: {no_path}"));
-        }
+    if let Some((reason, message)) = refusal(request, &halt, current, target, &seen.racks) {
+        return deny(reason, message);
     }
-    if let Some(rack) = seen.racks.iter().find(|rack| rack.ephemeral) {
-        let message = format!(
-            "PetSet {} has Ephemeral storage: renewing its pods would throw their data away",
-            rack.petset
-        );
-        return deny("EphemeralStorage", message);
-    }
-    let strict = match replication::is_strict(request) {
-        Ok(strict) => strict,
-        Err(message) => return deny("MalformedAnnotation", message),
-    };
+    let strict = replication::is_strict(request) == Ok(true);
     if halt == Halt::User {
         let message =
             format!("Cassandra {database} is halted by the user; it begins when spec.halted is false");
@@ -73,8 +60,53 @@ pub(super) fn pending(seen: &Observed) -> Step {
     let target = release(target);
     unfit(seen, cassandra)
         .or_else(|| replication::told(seen).filter(|_| strict).and_then(refused))
-        .or_else(|| pull::before(seen, &target))
-        .unwrap_or_else(|| Step::Begin { source: release(current), target })
+        .or_else(|| known_to_target::refused(seen))
+        .unwrap_or_else(|| {
+            let first = pull::before(seen, &target)
+                .unwrap_or_else(|| Step::Begin { source: release(current), target });
+            unwelcome(seen, &first).unwrap_or(first)
+        })
+}
+
+/// Why a request cannot be carried out, whatever the ring is like: one that is refused in this way takes nobody's place.
+pub(super) fn refusal(
+    request: &CassandraOpsRequest,
+    halt: &Halt,
+    current: &CassandraVersion,
+    target: &CassandraVersion,
+    racks: &[Rack],
+) -> Option<(&'static str, String)> {
+    match version::path(current, target) {
+        Ok(()) => {}
+        // The halt of a request that could not finish: going to the version that it should have is the way out.
+        Err(NoPath::Identical(_)) if matches!(halt, Halt::Request(_)) => {}
+        Err(no_path) => {
+            return Some((reason_of(&no_path), format!("spec.updateVersion.targetVersion: {no_path}")));
+        }
+    }
+    if let Some(rack) = racks.iter().find(|rack| rack.ephemeral) {
+        let message = format!(
+            "PetSet {} has Ephemeral storage: renewing its pods would throw their data away",
+            rack.petset
+        );
+        return Some(("EphemeralStorage", message));
+    }
+    replication::is_strict(request).err().map(|message| ("MalformedAnnotation", message))
+}
+
+/// Before the first change of anything: whether the pods would come back.
+fn unwelcome(seen: &Observed, first: &Step) -> Option<Step> {
+    if !matches!(first, Step::Pull { .. } | Step::Begin { .. }) {
+        return None;
+    }
+    match &seen.admission {
+        None => Some(Step::Rehearse),
+        Some(Admission::Fine) => None,
+        Some(Admission::Refused(message)) => Some(deny("PodRefused", message.clone())),
+        Some(Admission::Unclear(message)) => {
+            Some(waiting("PodRefused", message.clone(), Some("preflight".to_owned())))
+        }
+    }
 }
 
 /// Preflight. `apply: Always` asks the ring all the same and goes on whatever it says, since the update may be what
@@ -114,13 +146,14 @@ fn refused((good, reason, message): (bool, &'static str, String)) -> Option<Step
 
 /// A watch may tell of a request before it tells of what was created together with it.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// The step whose time runs meanwhile. It is counted from when this was first seen: the time of creation is by another clock.
+const ABSENCE: &str = "absence";
 
 fn absent(seen: &Observed, reason: &'static str, message: String) -> Step {
-    let created = seen.request.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |t| t.0);
-    if seen.now.duration_since(created) < GRACE {
-        return waiting(reason, message, None);
+    if clock::alone(seen, ABSENCE).is_some_and(|waited| waited >= GRACE) {
+        return deny(reason, message);
     }
-    deny(reason, message)
+    waiting(reason, message, Some(ABSENCE.to_owned()))
 }
 
 fn deny(reason: &'static str, message: String) -> Step {

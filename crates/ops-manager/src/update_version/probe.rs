@@ -1,22 +1,23 @@
 //! Asking every node of a ring what it sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use api::ops_request::Phase;
-use api::{Cassandra, names};
+use api::ops_request::{Apply, Phase};
+use api::{Cassandra, labels, names};
 use cassandra::{Credentials, Error, View, replication, ring};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 
 use super::node::Node;
 use super::observe::{Copies, Observed, Ring};
+use super::{known_to_target, way_back};
 use crate::context::Context;
 
 /// A node that takes longer than this is not fit to lose a neighbour.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What all nodes say, side by side. A node that cannot be asked is a problem like any other.
 pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> Ring {
@@ -47,8 +48,38 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> R
     }
     if seen.request.phase() == Phase::Pending {
         ring.copies = copies(context, &views, credentials.as_ref()).await;
+        // The schema may be large, and a ring that is not whole is asked again and again.
+        if ring.problems.is_empty() || seen.request.spec.apply == Apply::Always {
+            let node = views.first().map(|view| view.address);
+            ring.names = known_to_target::ask_names(context, cassandra, node, credentials.as_ref()).await;
+        }
+    }
+    if let Some(record) = seen.request.status.as_ref().and_then(|status| status.update_version.as_ref()) {
+        let mut nodes = way_back::nodes_to_ask(seen, record).peekable();
+        if nodes.peek().is_some() {
+            ring.names.schema = Some(known_to_target::ask_schema(context, nodes, credentials.as_ref()).await);
+        }
     }
     ring
+}
+
+/// Drops the sessions to nodes that are gone, or whose ring no request is under way for: a session dials its address for as long
+/// as it lives, and says the password to whoever has got that address since.
+pub fn forget(context: &Context) {
+    let busy: HashSet<(String, String)> = context
+        .requests
+        .filtered(|request| !request.phase().is_final())
+        .iter()
+        .map(|request| (request.namespace().unwrap_or_default(), request.spec.database_ref.name.clone()))
+        .collect();
+    let of_a_busy_ring = |pod: &Pod| {
+        let name = labels::cassandra_of(pod.labels()).unwrap_or_default();
+        busy.contains(&(pod.namespace().unwrap_or_default(), name.to_owned()))
+    };
+    let pods = context.pods.filtered(of_a_busy_ring);
+    let ips = pods.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
+    let wanted: HashSet<IpAddr> = ips.collect();
+    context.sessions.retain(|address| wanted.contains(&address.ip()));
 }
 
 /// What the keyspaces bear, by the word of any one node: the schema is the same for all.
@@ -89,7 +120,10 @@ async fn ask_node(context: &Context, pod: &Node, credentials: Option<&Credential
 }
 
 /// The superuser, read when it is needed: a Secret of the user's is in no cache.
-async fn credentials(context: &Context, cassandra: &Cassandra) -> Result<Option<Credentials>, String> {
+pub(super) async fn credentials(
+    context: &Context,
+    cassandra: &Cassandra,
+) -> Result<Option<Credentials>, String> {
     if cassandra.spec.disable_security {
         return Ok(None);
     }

@@ -2,10 +2,13 @@
 
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
+use api::condition;
 use api::halt::{self, Halt, OWNER};
 use api::ops_request::{Release, UpdateVersionRecord};
 use kube::ResourceExt;
 
+use super::clock::READY;
+use super::node::Node;
 use super::observe::Observed;
 use super::rolling::roll;
 use super::step::{Outcome, Step, Wait, alive, waiting};
@@ -15,16 +18,21 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     let Some(cassandra) = alive(seen) else {
         return Step::Finish(Outcome::Failed("the Cassandra was deleted".to_owned()));
     };
+    if record.cassandra.is_some() && record.cassandra != cassandra.uid() {
+        let message = "the Cassandra was deleted. Another one has its name now, and was not touched";
+        return Step::Finish(Outcome::Failed(message.to_owned()));
+    }
     let back = record.roll_back.is_some();
-    let goal = if back { &record.source } else { &record.target };
+    let goal = goal(record);
     // On the way back too: the write of a leader that has lost the lease may have set the target late.
     let versioned = cassandra.spec.version == goal.name;
     let uid = seen.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
             if !halt::is_answered(cassandra) {
-                // Lifting the halt changes nothing in the ring, so it needs no answer.
-                if versioned && is_at(seen, goal) {
+                // Lifting the halt changes nothing in the ring, so it needs no answer. On the way back a node that is still
+                // on its way is waited for: nothing else has proven yet that it comes up.
+                if versioned && is_at(seen, goal) && (!back || is_whole(seen, goal)) {
                     return Step::Resume;
                 }
                 return Step::Wait(Wait {
@@ -48,7 +56,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
         Halt::None if versioned && is_at(seen, goal) && cassandra.annotations().get(OWNER) == Some(&uid) => {
             Step::Resume
         }
-        _ if versioned && is_at(seen, goal) => settle(cassandra, record),
+        _ if versioned && is_at(seen, goal) => settle(seen, cassandra, record),
         _ if seen.request.metadata.deletion_timestamp.is_some()
             && cassandra.spec.version == record.source.name
             && is_at(seen, &record.source) =>
@@ -59,8 +67,42 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
             waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None)
         }
         Halt::User => waiting("HaltedByUser", "the user has halted the Cassandra".to_owned(), None),
+        // Two requests may have begun from the same look at the ring: what this one set out from is not there any more.
+        Halt::None | Halt::Request(_)
+            if !back && cassandra.spec.version != record.source.name && !has_halted(seen) =>
+        {
+            let (version, source) = (&cassandra.spec.version, &record.source.name);
+            Step::Finish(Outcome::Failed(format!(
+                "the Cassandra has version {version} by now, and not {source} as when this request began. Nothing was touched"
+            )))
+        }
         Halt::None | Halt::Request(_) => Step::Halt,
     }
+}
+
+/// Where the record leads.
+pub(super) fn goal(record: &UpdateVersionRecord) -> &Release {
+    if record.roll_back.is_some() { &record.source } else { &record.target }
+}
+
+/// This request has set its halt before.
+fn has_halted(seen: &Observed) -> bool {
+    let conditions = seen.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    condition::get(conditions, "PauseDatabase").is_some()
+}
+
+/// This pod is at the goal.
+pub(super) fn is_done(pod: &Node, goal: &Release) -> bool {
+    pod.image == goal.image && pod.ready && !pod.terminating
+}
+
+/// All pods are there and at the goal.
+fn is_whole(seen: &Observed, goal: &Release) -> bool {
+    seen.racks.iter().all(|rack| {
+        rack.image.as_deref() == Some(&goal.image)
+            && rack.pods.len() == rack.replicas
+            && rack.pods.iter().all(|pod| is_done(pod, goal))
+    })
 }
 
 /// Nothing is left to renew.
@@ -70,11 +112,30 @@ pub(super) fn is_at(seen: &Observed, goal: &Release) -> bool {
     })
 }
 
+/// What became of the ring, with nothing left to renew in it.
+pub(super) fn settled(seen: &Observed, record: &UpdateVersionRecord) -> String {
+    let goal = goal(record);
+    let Some(cause) = &record.roll_back else {
+        return format!("The Cassandra has version {}", goal.name);
+    };
+    if is_whole(seen, goal) {
+        return format!("{cause}. The ring is whole on version {}, as before", goal.name);
+    }
+    let there = |name: &String| {
+        seen.racks.iter().flat_map(|rack| &rack.pods).any(|pod| pod.name == *name && is_done(pod, goal))
+    };
+    let missing = seen.racks.iter().flat_map(super::observe::Rack::names).filter(|name| !there(name));
+    format!(
+        "{cause}. The ring is on version {}, as before, but for what is not Ready: pod {}. Kubernetes makes it of that version",
+        goal.name,
+        missing.collect::<Vec<_>>().join(", pod ")
+    )
+}
+
 /// The ring is at its goal and resumed.
-fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
-    if let Some(cause) = &record.roll_back {
-        let message = format!("{cause}. The ring is whole on version {}, as before", record.source.name);
-        return Step::Finish(Outcome::Failed(message));
+fn settle(seen: &Observed, cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
+    if record.roll_back.is_some() {
+        return Step::Finish(Outcome::Failed(settled(seen, record)));
     }
     let status = cassandra.status.as_ref();
     let fresh = status.and_then(|s| s.observed_generation) == cassandra.metadata.generation;
@@ -85,6 +146,6 @@ fn settle(cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
         condition: "DatabaseReady".to_owned(),
         reason: "AwaitingReady",
         message: "waits for the provisioner to report the Cassandra Ready".to_owned(),
-        step: Some("ready".to_owned()),
+        step: Some(READY.to_owned()),
     })
 }

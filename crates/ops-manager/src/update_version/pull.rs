@@ -12,6 +12,7 @@ use api::ops_request::Release;
 
 use super::observe::{Observed, release};
 use super::puller::{Pull, Puller};
+use super::refusal;
 use super::step::{Outcome, Step, Wait};
 
 /// The condition that tells of it.
@@ -113,13 +114,18 @@ pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
         Step::Pull { .. }
         | Step::RemovePullers { .. }
         | Step::Probe
+        | Step::Rehearse
         | Step::Begin { .. }
         | Step::Finish(_) => true,
         Step::Wait(wait) => wait.condition == CONDITION,
         _ => false,
     };
     let left: Vec<Puller> = seen.pullers.iter().filter(|puller| !puller.terminating).cloned().collect();
-    if serves || left.is_empty() { step } else { Step::RemovePullers { pods: left } }
+    let removal = Step::RemovePullers { pods: left.clone() };
+    // One that nobody lets be removed goes with its request, and is no reason to hold up an update that has begun.
+    let begun = seen.request.status.as_ref().is_some_and(|status| status.update_version.is_some());
+    let stays = begun && !seen.request.phase().is_final() && refusal::told(seen, &removal).is_some();
+    if serves || stays || left.is_empty() { step } else { removal }
 }
 
 /// The API server refused a pod once: that cannot be read off the pods.

@@ -1,4 +1,5 @@
-//! A pod that only pulls an image: it is bound to a Kubernetes node, runs nothing to speak of, and is removed again.
+//! A pod that only pulls an image: it is bound to a Kubernetes node, runs nothing but a look for classes in the image, and is
+//! removed again.
 
 use api::CassandraOpsRequest;
 use api::labels::{self, Labels};
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
+use super::known_to_target::{self, Look};
 use super::node::trouble;
 use super::pull::Place;
 
@@ -27,6 +29,8 @@ pub struct Puller {
     pub image: String,
     /// How far it is.
     pub state: Pull,
+    /// What it looks for in the image, and what it has found.
+    pub look: Look,
     /// It is on its way out.
     pub terminating: bool,
 }
@@ -56,6 +60,7 @@ pub(super) fn seen(pod: &Pod) -> Puller {
         host: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         image: spec.and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default(),
         state: state(pod),
+        look: known_to_target::read(spec.and_then(|spec| spec.containers.first()), answer(pod)),
         terminating: pod.metadata.deletion_timestamp.is_some(),
     }
 }
@@ -65,9 +70,11 @@ fn state(pod: &Pod) -> Pull {
     let containers = status.container_statuses.iter().flatten();
     let container = containers.into_iter().find(|container| container.name == CONTAINER);
     let waiting = container.and_then(|c| c.state.as_ref()?.waiting.as_ref()?.reason.clone());
-    if container.is_some_and(is_there) {
+    if container.is_some_and(|c| c.state.as_ref().is_some_and(|state| state.running.is_some())) {
+        Pull::Pulling("the look into the image to end".to_owned())
+    } else if container.is_some_and(is_there) {
         Pull::Pulled
-    } else if let Some(trouble) = container.and_then(trouble) {
+    } else if let Some(trouble) = trouble(pod) {
         Pull::Missing(trouble.what)
     } else if status.phase.as_deref() == Some("Failed") {
         let said = [&status.reason, &status.message].map(|text| text.as_deref().unwrap_or_default());
@@ -77,6 +84,12 @@ fn state(pod: &Pod) -> Pull {
     }
 }
 
+/// What its container left behind.
+fn answer(pod: &Pod) -> Option<&str> {
+    let container = pod.status.as_ref()?.container_statuses.iter().flatten().find(|c| c.name == CONTAINER)?;
+    container.state.as_ref()?.terminated.as_ref()?.message.as_deref()
+}
+
 /// The kubelet makes and starts a container only after its image is there: whether it then runs does not matter.
 fn is_there(container: &ContainerStatus) -> bool {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref()?.reason.as_deref());
@@ -84,7 +97,7 @@ fn is_there(container: &ContainerStatus) -> bool {
     !container.image_id.is_empty() || waiting.is_some_and(|reason| after_the_pull.contains(&reason))
 }
 
-/// The pod that pulls `image` at a place, for a ring whose pods are made from `template`: with the same rights to pull, and
+/// The pod that pulls `image` at a place and looks for `classes` in it, for a ring whose pods are made from `template`: with the same rights to pull, and
 /// none of the labels that make a pod one of the ring.
 pub(super) fn pod(
     request: &CassandraOpsRequest,
@@ -92,6 +105,7 @@ pub(super) fn pod(
     template: &PodSpec,
     image: &str,
     user: i64,
+    classes: &[String],
 ) -> Pod {
     let database = template.containers.iter().find(|container| container.name == names::CONTAINER);
     Pod {
@@ -113,7 +127,7 @@ pub(super) fn pod(
                 name: CONTAINER.to_owned(),
                 image: Some(image.to_owned()),
                 image_pull_policy: database.and_then(|container| container.image_pull_policy.clone()),
-                command: Some(vec!["true".to_owned()]),
+                command: Some(known_to_target::command(classes)),
                 resources: Some(resources()),
                 security_context: Some(restricted(user)),
                 ..Container::default()

@@ -1,17 +1,27 @@
 //! Pod by pod: the images, the gate between two pods, and what went wrong with one.
 
+use api::condition;
 use api::ops_request::{Apply, Release, UpdateVersionRecord};
 
+use super::clock::{overdue, since};
 use super::node::Node;
 use super::observe::{Observed, Rack};
+use super::progressing::is_done;
 use super::step::{Step, Wait};
+use super::way_back;
 
 /// Renews what is not at the goal, one pod at a time. `None`: all nodes are at the goal and the ring is whole.
 pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
     let back = record.roll_back.is_some();
-    let goal = if back { &record.source } else { &record.target };
+    let goal = super::progressing::goal(record);
     // The target's image is given to one rack at a time, so that a bad one never reaches a second pod. The source's
     // image is known to be good and goes to all racks at once, so that the pod in trouble is renewed first.
+    if back && only_leaving_are_left(seen, goal) {
+        return None;
+    }
+    if let Some(step) = way_back::held_up(seen, record) {
+        return Some(step);
+    }
     let racks = in_order(&seen.racks, goal, seen.request.spec.apply);
     let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
@@ -45,7 +55,7 @@ fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option
                 "PetSet {} is gone; the provisioner makes it again when it is resumed",
                 rack.petset
             ),
-            step: Some(image_of(rack)),
+            step: Some(image_of(&rack.petset)),
         }));
     }
     if let Some(rack) = racks.iter().find(|rack| rack.image.as_deref() != Some(&goal.image)) {
@@ -56,19 +66,17 @@ fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option
             condition: "UpdatePetSets".to_owned(),
             reason: "AwaitingPetSet",
             message: format!("waits for the controllers to see the new image of PetSet {}", rack.petset),
-            step: Some(image_of(rack)),
+            step: Some(image_of(&rack.petset)),
         }));
     }
     if let Some(rack) = racks.iter().find(|rack| rack.pods.len() < rack.replicas) {
-        let absent = (0..rack.replicas)
-            .map(|ordinal| format!("{}-{ordinal}", rack.petset))
-            .find(|name| !rack.pods.iter().any(|pod| pod.name == *name))
-            .unwrap_or_default();
+        let absent =
+            rack.names().find(|name| !rack.pods.iter().any(|pod| pod.name == *name)).unwrap_or_default();
         return Some(pod_wait(&absent, "Kubernetes to make it"));
     }
     let pods = || racks.iter().flat_map(|rack| &rack.pods);
     if let Some(pod) = pods().find(|pod| pod.terminating) {
-        return Some(pod_wait(&pod.name, "Cassandra to drain and stop"));
+        return Some(leaving(seen, pod, back));
     }
     let at_goal = |pod: &&Node| pod.image == goal.image;
     if let Some(pod) = pods().find(|pod| at_goal(pod) && !pod.ready) {
@@ -124,6 +132,48 @@ fn gate(seen: &Observed, goal: &Release, back: bool, condition: &str, step: Stri
     })
 }
 
+/// A pod that was to go is given a minute more than its grace before it counts as one that does not end.
+const OVERSTAY: i64 = 60;
+
+/// A pod on its way out, and what keeps it from going, if something does.
+fn leaving(seen: &Observed, pod: &Node, back: bool) -> Step {
+    match keeper(seen, pod, back) {
+        None => pod_wait(&pod.name, "Cassandra to drain and stop"),
+        Some(keeper) => pod_wait(&pod.name, &format!("its own end: it is Terminating, and held by {keeper}")),
+    }
+}
+
+fn keeper(seen: &Observed, pod: &Node, back: bool) -> Option<String> {
+    let overstayed = || {
+        let type_ = format!("{}RunningPod--{}", if back { "RollBack" } else { "" }, pod.name);
+        let told = condition::get(&seen.request.status.as_ref()?.conditions, &type_)?;
+        let waited = since(seen, told.last_transition_time.0).as_secs();
+        let host = pod.host.as_deref().unwrap_or("unknown");
+        (told.status == "False" && waited > pod.grace.saturating_add(OVERSTAY)).then(|| {
+            format!(
+                "Kubernetes node {host} for longer than its grace of {} s; is that machine lost?",
+                pod.grace
+            )
+        })
+    };
+    pod.held.clone().or_else(overstayed)
+}
+
+/// Nothing is left to do on the way back but to wait for the end of pods that do not end. They run the source, or did, and
+/// Kubernetes makes them of it once they are gone, with or without this request: that is no reason to stay halted.
+fn only_leaving_are_left(seen: &Observed, goal: &Release) -> bool {
+    let pods = || seen.racks.iter().flat_map(|rack| &rack.pods);
+    let held = |pod: &Node| {
+        pod.terminating
+            && pod.image == goal.image
+            && (keeper(seen, pod, true).is_some() || overdue(seen, &renewal_of(&pod.name)))
+    };
+    let given = |rack: &Rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image);
+    pods().any(held)
+        && pods().all(|pod| is_done(pod, goal) || held(pod))
+        && seen.racks.iter().all(|rack| given(rack) && rack.pods.len() == rack.replicas)
+}
+
 fn pod_wait(pod: &str, what: &str) -> Step {
     Step::Wait(Wait {
         condition: format!("RunningPod--{pod}"),
@@ -133,8 +183,9 @@ fn pod_wait(pod: &str, what: &str) -> Step {
     })
 }
 
-fn image_of(rack: &Rack) -> String {
-    format!("image of {}", rack.petset)
+/// The step whose timeout runs while a PetSet gets its image.
+pub(super) fn image_of(petset: &str) -> String {
+    format!("image of {petset}")
 }
 
 /// The step whose timeout runs while this pod is renewed.

@@ -6,14 +6,16 @@
 use api::Cassandra;
 use api::ops_request::Release;
 
-use super::ending::{ended, give_up, overdue, released};
+use super::clock::overdue;
+use super::ending::{ended, give_up, released};
 use super::node::Node;
 use super::observe::Observed;
 use super::pending::pending;
 use super::progressing::progressing;
 use super::pull::{self, Place};
 use super::puller::Puller;
-use super::rolling::renewal_of;
+use super::refusal;
+use super::rolling::{image_of, renewal_of};
 
 /// What to do next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +28,8 @@ pub enum Step {
     Wait(Wait),
     /// Ask every node, then decide again.
     Probe,
+    /// Ask the API server whether it would let in the pods that the target makes, then decide again.
+    Rehearse,
     /// Make pods that pull the image where it will be needed.
     Pull {
         /// The image.
@@ -115,8 +119,13 @@ impl Step {
     pub fn timed(&self) -> Option<String> {
         match self {
             Self::Wait(wait) => wait.step.clone(),
-            Self::Pull { .. } => Some(pull::STEP.to_owned()),
+            Self::Pull { .. } | Self::RemovePullers { .. } => Some(pull::STEP.to_owned()),
+            Self::Begin { .. } => Some("begin".to_owned()),
+            Self::Halt => Some("halt".to_owned()),
+            Self::SetImage { petset, .. } => Some(image_of(petset)),
             Self::Evict { pod } => Some(renewal_of(&pod.name)),
+            Self::SetVersion { .. } => Some("version".to_owned()),
+            Self::Resume => Some("resume".to_owned()),
             _ => None,
         }
     }
@@ -128,13 +137,17 @@ impl Step {
 }
 
 /// The condition that tells of it.
-const HELD_UP: &str = "Waiting";
+pub(super) const HELD_UP: &str = "Waiting";
 
 /// The next step.
 pub fn next_step(seen: &Observed) -> Step {
     let step = decide(seen);
+    // A write that nobody has refused is not given up before it was tried.
+    let is_wait = matches!(step, Step::Wait(_) | Step::Pull { .. } | Step::Evict { .. });
     let step = match step.timed() {
-        Some(name) if overdue(seen, &name) => give_up(seen, &step),
+        Some(name) if overdue(seen, &name) && (is_wait || refusal::told(seen, &step).is_some()) => {
+            give_up(seen, &step)
+        }
         _ => step,
     };
     pull::nothing_left(seen, step)

@@ -2,31 +2,38 @@
 
 use api::condition::{self, Statement};
 use api::halt::{self, Halt};
-use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, StepRecord, UpdateVersionRecord};
+use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, UpdateVersionRecord};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
-use super::ending::ROLL_BACK_UNFINISHED;
+use super::clock;
+use super::ending::{HALT_LIFTED, ROLL_BACK_UNFINISHED};
+use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
+use super::progressing::is_done;
 use super::pull::{self, Place};
+use super::refusal;
 use super::replication;
-use super::step::{Outcome, Step, Wait};
+use super::step::{HELD_UP, Outcome, Step, Wait};
 
 /// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
 /// blocked an eviction.
 pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsRequestStatus {
-    let mut story = Story {
-        status: seen.request.status.clone().unwrap_or_default(),
-        generation: seen.request.metadata.generation,
-        now: Time(seen.now),
-    };
-    story.status.observed_generation = story.generation;
-    story.status.phase.get_or_insert(Phase::Pending);
-    story.clock(step);
+    let mut story = Story::of(seen, step);
     story.preparation(seen, step);
     story.facts(seen, step);
     story.step(seen, step, note);
+    story.status
+}
+
+/// The status after the API server did not carry out `step`; `why` is what it said.
+pub fn refused(seen: &Observed, step: &Step, why: &str) -> CassandraOpsRequestStatus {
+    let mut story = Story::of(seen, step);
+    if let Some((type_, by_direction)) = refusal::condition_of(step) {
+        let prefix = if by_direction { story.prefix() } else { "" };
+        story.say(format!("{prefix}{type_}"), type_ == HELD_UP, refusal::REFUSED, why);
+    }
     story.status
 }
 
@@ -35,14 +42,19 @@ pub fn news<'a>(
     old: &'a [Condition],
     new: &'a [Condition],
 ) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
-    new.iter().filter(|c| condition::get(old, &c.type_).is_none_or(|before| before.status != c.status)).map(
-        |c| {
-            let reason = c.type_.split("--").next().unwrap_or_default();
-            let warning = ["Failed", "Denied", "RollBack"].contains(&reason)
-                || (reason == replication::CONDITION && c.status == "False");
-            (reason, c.message.as_str(), warning)
-        },
-    )
+    let is_refused = |c: &Condition| c.reason == refusal::REFUSED;
+    let is_new = move |c: &&Condition| {
+        condition::get(old, &c.type_)
+            .is_none_or(|before| before.status != c.status || (is_refused(c) && !is_refused(before)))
+    };
+    new.iter().filter(is_new).map(move |c| {
+        let reason = c.type_.split("--").next().unwrap_or_default();
+        let warning = ["Failed", "Denied", "RollBack", HALT_LIFTED].contains(&reason)
+            || (reason == replication::CONDITION && c.status == "False")
+            || (reason == known_to_target::CONDITION && c.reason == "Unknown")
+            || is_refused(c);
+        (reason, c.message.as_str(), warning)
+    })
 }
 
 /// Conditions that tell of pods and PetSets: told apart by direction.
@@ -55,6 +67,21 @@ struct Story {
 }
 
 impl Story {
+    /// The status as it was, with the clock of the step that was taken or tried.
+    fn of(seen: &Observed, step: &Step) -> Self {
+        let mut status = seen.request.status.clone().unwrap_or_default();
+        let generation = seen.request.metadata.generation;
+        status.observed_generation = generation;
+        status.phase.get_or_insert(Phase::Pending);
+        // No time runs through a wait that is up to the user.
+        match step.timed() {
+            Some(name) => status.step = Some(clock::started(seen, status.step.as_ref(), name)),
+            None if matches!(step, Step::Wait(_)) => status.step = None,
+            None => {}
+        }
+        Self { status, generation, now: Time(seen.now) }
+    }
+
     fn say(&mut self, type_: impl Into<String>, status: bool, reason: &str, message: impl Into<String>) {
         let statement = Statement {
             type_: type_.into(),
@@ -66,19 +93,6 @@ impl Story {
         condition::set(&mut self.status.conditions, statement, &self.now);
     }
 
-    /// The timeout of a step counts from the first time that it is met, and not through a wait that is up to the user. A
-    /// beginning that is still to come was written by a clock that was ahead.
-    fn clock(&mut self, step: &Step) {
-        let stands = |record: &StepRecord, name: &str| record.name == name && record.started.0 <= self.now.0;
-        match step.timed() {
-            Some(name) if !self.status.step.as_ref().is_some_and(|record| stands(record, &name)) => {
-                self.status.step = Some(StepRecord { name, started: self.now.clone() });
-            }
-            None if matches!(step, Step::Wait(_)) => self.status.step = None,
-            _ => {}
-        }
-    }
-
     /// What was found out before the update begins.
     fn preparation(&mut self, seen: &Observed, step: &Step) {
         if self.status.phase != Some(Phase::Pending)
@@ -87,7 +101,11 @@ impl Story {
         {
             return;
         }
-        let told = [(replication::CONDITION, replication::told(seen)), (pull::CONDITION, pull::told(seen))];
+        let told = [
+            (replication::CONDITION, replication::told(seen)),
+            (known_to_target::CONDITION, known_to_target::told(seen)),
+            (pull::CONDITION, pull::told(seen)),
+        ];
         for (type_, told) in told {
             if let Some((status, reason, message)) = told {
                 self.say(type_, status, reason, message);
@@ -116,7 +134,7 @@ impl Story {
         let goal = direction(&record).0;
         let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
         let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
-        let done = |pod: &&&Node| pod.image == goal.image && pod.ready && !pod.terminating;
+        let done = |pod: &&&Node| is_done(pod, goal);
         self.status.progress = Some(format!("{}/{nodes}", pods.iter().filter(done).count()));
         let updated = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image)).count();
         if updated > 0 {
@@ -133,6 +151,14 @@ impl Story {
             let message = format!("pod {} is Ready on image {}", pod.name, goal.image);
             self.roll(&format!("RunningPod--{}", pod.name), true, message);
         }
+        // An eviction whose answer was lost, or a pod that somebody else has taken away.
+        for pod in pods.iter().filter(|pod| pod.terminating || pod.image == goal.image) {
+            let type_ = format!("EvictPod--{}", pod.name);
+            let told = format!("{}{type_}", self.prefix());
+            if condition::get(&self.status.conditions, &told).is_some_and(|told| told.status == "False") {
+                self.roll(&type_, true, format!("pod {} was taken away", pod.name));
+            }
+        }
         if pods.iter().filter(done).count() == nodes {
             let message = format!("all {nodes} pods are Ready on image {}", goal.image);
             self.roll("RestartPods", true, message);
@@ -144,7 +170,7 @@ impl Story {
             self.status.conditions.retain(|c| c.type_ != "Waiting");
         }
         match step {
-            Step::Done | Step::Release | Step::Probe | Step::RemovePullers { .. } => {}
+            Step::Done | Step::Release | Step::Probe | Step::Rehearse | Step::RemovePullers { .. } => {}
             Step::Wait(Wait { condition, message, .. })
                 if ROLLING.iter().any(|r| condition.starts_with(r)) =>
             {
@@ -155,8 +181,11 @@ impl Story {
                 self.say(wait.condition.clone(), step.is_held_up(), wait.reason, wait.message.clone());
             }
             Step::Pull { image, places } => self.pull(image, places, note),
-            Step::Begin { source, target } => self.begin(source, target),
+            Step::Begin { source, target } => self.begin(seen, source, target),
             Step::Halt => {
+                if let Some(lifted) = note {
+                    self.say(HALT_LIFTED, true, HALT_LIFTED, lifted);
+                }
                 self.say(
                     "PauseDatabase",
                     false,
@@ -202,14 +231,18 @@ impl Story {
 
     /// Tells of a step of rolling in the direction under way.
     fn roll(&mut self, type_: &str, status: bool, message: impl Into<String>) {
-        let prefix = self.status.update_version.as_ref().map_or("", |record| direction(record).1);
+        let prefix = self.prefix();
         let reason = type_.split("--").next().unwrap_or_default().to_owned();
         self.say(format!("{prefix}{type_}"), status, &reason, message);
     }
 
+    fn prefix(&self) -> &'static str {
+        self.status.update_version.as_ref().map_or("", |record| direction(record).1)
+    }
+
     /// The version is set when the ring was found whole, and at no other time.
     fn version_set(&mut self, name: &str) {
-        if condition::get(&self.status.conditions, "SetVersion").is_none() {
+        if !condition::is_true(&self.status.conditions, "SetVersion") {
             self.whole();
             let message = format!("spec.version of the Cassandra is now {name}");
             self.say("SetVersion", true, "SetVersion", message);
@@ -233,11 +266,15 @@ impl Story {
         self.say(pull::CONDITION, false, reason, message);
     }
 
-    fn begin(&mut self, source: &Release, target: &Release) {
+    fn begin(&mut self, seen: &Observed, source: &Release, target: &Release) {
         self.status.phase = Some(Phase::Progressing);
         self.status.step = None;
-        self.status.update_version =
-            Some(UpdateVersionRecord { source: source.clone(), target: target.clone(), roll_back: None });
+        self.status.update_version = Some(UpdateVersionRecord {
+            cassandra: seen.cassandra.as_deref().and_then(ResourceExt::uid),
+            source: source.clone(),
+            target: target.clone(),
+            roll_back: None,
+        });
         let message = format!("started to update from version {} to {}", source.name, target.name);
         self.say("UpdateVersion", true, "UpdateVersion", message);
     }

@@ -110,7 +110,7 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
         }
         Fault::Timeout(request) => {
             let request = state.cluster.requests[request].as_mut().filter(|r| !r.status.phase.is_final())?;
-            let (_, overdue) = request.status.clock.as_mut().filter(|(_, overdue)| !overdue)?;
+            let (_, overdue, _) = request.status.clock.as_mut().filter(|(_, overdue, _)| !overdue)?;
             *overdue = true;
         }
         Fault::Die(pod) => {

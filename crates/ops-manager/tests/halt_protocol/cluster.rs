@@ -70,8 +70,10 @@ pub struct Status {
     pub phase: Phase,
     /// Where it comes from, and whether it goes back there.
     pub record: Option<(Version, bool)>,
-    /// The step whose timeout runs, and whether it has run out.
-    pub clock: Option<(String, bool)>,
+    /// The step whose timeout runs, whether it has run out, and how far the update had come when it began.
+    pub clock: Option<(String, bool, u32)>,
+    /// It has told of a halt of its own.
+    pub halted: bool,
     /// It says that the roll-back could not finish and the Cassandra stays halted.
     pub stuck: bool,
 }
@@ -210,10 +212,14 @@ impl Cluster {
         }
     }
 
-    /// The PodDisruptionBudget lets one pod be away at a time.
+    /// The PodDisruptionBudget lets one pod be away at a time, and any pod go that is down.
     fn budget_allows(&self, pod: usize) -> bool {
         let others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod);
-        others.into_iter().all(|(_, other)| other.is == Is::Up) && self.pods[pod].is != Is::Leaving
+        match self.pods[pod].is {
+            Is::Up => others.into_iter().all(|(_, other)| other.is == Is::Up),
+            Is::Leaving => false,
+            Is::Starting | Is::Broken => true,
+        }
     }
 
     pub fn whole(&self) -> bool {
@@ -223,7 +229,7 @@ impl Cluster {
 
 impl Request {
     pub fn new() -> Self {
-        let status = Status { phase: Phase::Pending, record: None, clock: None, stuck: false };
+        let status = Status { phase: Phase::Pending, record: None, clock: None, halted: false, stuck: false };
         Self { finalizer: false, deleted: false, status }
     }
 }

@@ -48,7 +48,7 @@ impl Halts {
 fn time_passes(state: &mut State) -> bool {
     let requests = state.cluster.requests.iter_mut().flatten();
     let clocks = requests.filter(|r| !r.status.phase.is_final()).filter_map(|r| r.status.clock.as_mut());
-    clocks.fold(false, |passed, (_, overdue)| !mem::replace(overdue, true) || passed)
+    clocks.fold(false, |passed, (_, overdue, _)| !mem::replace(overdue, true) || passed)
 }
 
 /// Nothing happens any more. Is that as it should be?

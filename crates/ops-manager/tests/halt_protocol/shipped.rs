@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use ops_manager::update_version::{
-    Node, Observed, ROLL_BACK_UNFINISHED, Rack, Step, Trouble, next_step, status,
+    Admission, Node, Observed, ROLL_BACK_UNFINISHED, Rack, Step, Trouble, next_step, status,
 };
 use ops_manager::{orphans, queue};
 
@@ -22,6 +22,7 @@ use crate::cluster::{Change, Cluster, Database, Is, PetSet, Pod, Request, Status
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
 
 const FAILED: &str = "Failed";
+const PAUSE: &str = "PauseDatabase";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// What a reconcile of a request comes to.
@@ -77,7 +78,7 @@ impl Shipped {
         let mut observed = Observed {
             now: now(),
             since: Timestamp::UNIX_EPOCH,
-            turn: queue::turn(&request, neighbours()),
+            turn: queue::turn(&request, neighbours(), |_| true),
             unfinished: queue::unfinished(&request, neighbours()),
             cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, number))),
             current: seen.database.as_ref().map(|database| self.version(database.version)),
@@ -85,6 +86,7 @@ impl Shipped {
             racks: self.racks(&seen.petsets, &seen.pods),
             pullers: vec![],
             ring: None,
+            admission: Some(Admission::Fine),
             request,
         };
         let mut step = next_step(&observed);
@@ -116,7 +118,12 @@ impl Shipped {
                 let mut pods = seen.racks.iter().flat_map(|rack| &rack.pods);
                 Some(Change::Evict(pods.position(|other| other.name == pod.name)?))
             }
-            Step::Done | Step::Wait(_) | Step::Probe | Step::RollBack { .. } | Step::Finish(_) => None,
+            Step::Done
+            | Step::Wait(_)
+            | Step::Probe
+            | Step::Rehearse
+            | Step::RollBack { .. }
+            | Step::Finish(_) => None,
             Step::Pull { .. } | Step::RemovePullers { .. } => unreachable!("these racks never pull"),
         }
     }
@@ -131,7 +138,10 @@ impl Shipped {
         Status {
             phase: status.phase.unwrap_or(Phase::Pending),
             record: status.update_version.map(|record| (source(&record), record.roll_back.is_some())),
-            clock: status.step.map(|step| (step.name, step.started != Time(now()))),
+            clock: status
+                .step
+                .map(|step| (step.name, step.started != Time(now()), step.reached.unwrap_or_default())),
+            halted: condition::get(&status.conditions, PAUSE).is_some(),
             stuck,
         }
     }
@@ -210,18 +220,22 @@ impl Shipped {
             real.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned());
         }
         real.metadata.deletion_timestamp = request.deleted.then(|| Time(now()));
-        let Status { phase, record, clock, .. } = &request.status;
+        let Status { phase, record, clock, halted, .. } = &request.status;
         let status = real.status.get_or_insert_default();
         status.phase = Some(*phase);
         status.update_version = record.map(|(source, back)| UpdateVersionRecord {
+            cassandra: None,
             source: release(&self.version(source)),
             target: release(&self.version(Version::New)),
             roll_back: back.then(|| "it went wrong".to_owned()),
         });
-        status.step = clock.as_ref().map(|(name, overdue)| {
+        status.step = clock.as_ref().map(|(name, overdue, reached)| {
             let started = if *overdue { now() - SignedDuration::from_hours(1) } else { now() };
-            StepRecord { name: name.clone(), started: Time(started) }
+            StepRecord { name: name.clone(), started: Time(started), reached: Some(*reached) }
         });
+        if *halted {
+            condition::set(&mut status.conditions, statement(PAUSE, true, "", None), &Time(now()));
+        }
         if request.status.stuck {
             condition::set(
                 &mut status.conditions,

@@ -15,11 +15,16 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use ops_manager::queue::Turn;
 use ops_manager::update_version::{
-    Copies, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step, status,
+    Admission, Copies, Look, Names, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step,
+    refused, status,
 };
 
 use crate::fixtures;
 
+/// Some of the steps.
+pub type Which = fn(&Step) -> bool;
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own that a test may choose")]
 pub struct World {
     pub now: Timestamp,
     /// Since when the operator runs.
@@ -43,8 +48,20 @@ pub struct World {
     pub pullers: Vec<Puller>,
     /// What the keyspaces bear.
     pub copies: Copies,
+    /// What the schema and the settings name.
+    pub names: Names,
+    /// Classes of the user's that the pods that pull look for, and whether they are in the image; None: no answer.
+    pub classes: BTreeMap<String, Option<bool>>,
     /// Why a budget blocks every eviction.
     pub budget: Option<String>,
+    /// The ring's own budget counts a pod that is down as one that may not be taken away beside another.
+    pub keeps_unhealthy: bool,
+    /// What the API server refuses, and what it says then.
+    pub refused: Option<(Which, &'static str)>,
+    /// Whether it would let in the pods of the target.
+    pub admission: Admission,
+    /// Pods that were told to go and do not, and what holds them.
+    pub held: BTreeMap<String, String>,
     /// How often the status changed.
     pub writes: usize,
     /// Problems that every question to the ring finds.
@@ -80,7 +97,13 @@ impl World {
             no_room: None,
             pullers: vec![],
             copies: Copies::Enough,
+            names: Names::default(),
+            classes: BTreeMap::new(),
             budget: None,
+            keeps_unhealthy: false,
+            refused: None,
+            admission: Admission::Fine,
+            held: BTreeMap::new(),
             writes: 0,
             problems: vec![],
             answers: true,
@@ -120,14 +143,26 @@ impl World {
             seen.ring = Some(self.ring());
             step = next_step(&seen);
         }
+        if step == Step::Rehearse {
+            seen.admission = Some(self.admission.clone());
+            step = next_step(&seen);
+        }
         let before = self.request.clone();
-        let note = self.perform(&step);
+        let refusal = self.refused.filter(|(what, _)| what(&step)).map(|(_, why)| why);
+        let note = if refusal.is_none() { self.perform(&step) } else { None };
         if told && !matches!(step, Step::Done | Step::Release) {
-            self.request.status = Some(status(&seen, &step, note.as_deref()));
+            self.request.status = Some(match refusal {
+                Some(why) => refused(&seen, &step, why),
+                None => status(&seen, &step, note.as_deref()),
+            });
             self.writes += usize::from(before.status != self.request.status);
         }
         let moved = self.live();
-        let quiet = matches!(step, Step::Done | Step::Wait(_)) && !moved && before == self.request;
+        // Only for a few seconds it is waited for what was not seen yet.
+        let brief =
+            self.request.status.as_ref().and_then(|s| s.step.as_ref()).is_some_and(|s| s.name == "absence");
+        let waits = matches!(step, Step::Done | Step::Wait(_)) || refusal.is_some();
+        let quiet = waits && !moved && before == self.request && !(brief && self.phase() == Phase::Pending);
         (!quiet).then_some(step)
     }
 
@@ -146,6 +181,7 @@ impl World {
             racks: if self.cassandra.is_some() { self.racks.clone() } else { vec![] },
             pullers: self.pullers.clone(),
             ring: None,
+            admission: None,
         }
     }
 
@@ -153,6 +189,7 @@ impl World {
         let mut ring = fixtures::ring(&self.racks);
         ring.problems.extend(self.problems.iter().cloned());
         ring.copies.clone_from(&self.copies);
+        ring.names.clone_from(&self.names);
         ring
     }
 
@@ -172,9 +209,11 @@ impl World {
             Step::Halt => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
                 assert_ne!(Halt::of(cassandra), Halt::User, "took the user's halt");
+                let lifted = cassandra.annotations().get(OWNER) == Some(&uid);
                 cassandra.annotations_mut().insert(OWNER.to_owned(), uid);
                 cassandra.spec.halted = true;
                 bump(cassandra);
+                return lifted.then(|| "field manager gitops sets spec.halted to false".to_owned());
             }
             Step::Resume => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
@@ -198,6 +237,9 @@ impl World {
                 rack.caught_up = false;
             }
             Step::Evict { .. } if self.budget.is_some() => return self.budget.clone(),
+            Step::Evict { pod } if self.keeps_unhealthy && self.others_down(&pod.name) > 0 => {
+                return Some("it would violate the pod's disruption budget".to_owned());
+            }
             Step::Evict { pod } => self.evict(&pod.name),
             Step::Pull { .. } if self.no_pullers.is_some() => return self.no_pullers.clone(),
             Step::Pull { image, places } => self.pull(image, places),
@@ -217,14 +259,23 @@ impl World {
                 host: host.clone(),
                 image: image.to_owned(),
                 state: Pull::Pulling("ContainerCreating".to_owned()),
+                look: Look { asked: self.asked(), found: None },
                 terminating: false,
             });
         }
     }
 
-    fn evict(&mut self, name: &str) {
+    fn asked(&self) -> BTreeSet<String> {
+        self.classes.keys().cloned().collect()
+    }
+
+    fn others_down(&self, name: &str) -> usize {
         let all = self.racks.iter().flat_map(|rack| &rack.pods);
-        let others_down = all.filter(|pod| pod.name != name && (!pod.ready || pod.terminating)).count();
+        all.filter(|pod| pod.name != name && (!pod.ready || pod.terminating)).count()
+    }
+
+    fn evict(&mut self, name: &str) {
+        let others_down = self.others_down(name);
         let pod = self.racks.iter_mut().flat_map(|rack| &mut rack.pods).find(|pod| pod.name == name);
         let pod = pod.expect("it was seen");
         assert!(others_down == 0 || !pod.ready, "{name} was taken down while {others_down} others were down");
@@ -242,7 +293,12 @@ impl World {
             rack.caught_up = true;
             let image = rack.image.clone().unwrap_or_default();
             for pod in &mut rack.pods {
-                if pod.terminating {
+                if pod.terminating
+                    && let Some(held) = self.held.get(&pod.name)
+                {
+                    pod.held = Some(held.clone()).filter(|held| !held.is_empty());
+                    pod.ready = false;
+                } else if pod.terminating {
                     self.renewals += 1;
                     *pod = fixtures::pod(&pod.name, &image, self.renewals);
                     pod.ready = false;
@@ -276,6 +332,10 @@ impl World {
                 }
                 None => Pull::Pulled,
             };
+            if puller.state == Pull::Pulled && self.classes.values().all(Option::is_some) {
+                let there = self.classes.iter().filter(|(_, there)| **there == Some(true));
+                puller.look.found = Some(there.map(|(class, _)| class.clone()).collect());
+            }
         }
         before != self.pullers
     }
@@ -317,6 +377,11 @@ impl World {
         let cassandra = self.cassandra.as_mut().expect("there is a Cassandra");
         change(cassandra);
         bump(cassandra);
+    }
+
+    /// A manifest that says `halted: false` is applied: the mark stays.
+    pub fn lift(&mut self) {
+        self.edit(|cassandra| cassandra.spec.halted = false);
     }
 
     pub fn halt(&self) -> Halt {

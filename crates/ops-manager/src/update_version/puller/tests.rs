@@ -34,6 +34,21 @@ fn a_container_that_ran_or_could_not_run_had_its_image() {
     }
 }
 
+/// A look into the image takes a moment, and its answer is the message of its end.
+#[test]
+fn a_container_that_still_looks_is_waited_for() {
+    let running = container("sha256:1", &json!({ "running": {} }));
+    assert!(matches!(read(&running), Pull::Pulling(_)));
+    let mut pod = made(&["com.example.Audit".to_owned()]);
+    let said = "com/example/Audit.class\norg/apache/cassandra/service/CassandraDaemon.class\n";
+    let ended = container("sha256:1", &json!({ "terminated": { "exitCode": 0, "message": said } }));
+    pod.status = Some(serde_json::from_value(ended).unwrap());
+    let seen = seen(&pod);
+    assert_eq!(seen.state, Pull::Pulled);
+    assert_eq!(seen.look.found, Some(["com.example.Audit".to_owned()].into()));
+    assert_eq!(seen.look.asked, ["com.example.Audit".to_owned()].into());
+}
+
 #[test]
 fn a_missing_image_is_told_from_a_first_failure() {
     assert_eq!(read(&waiting("ErrImagePull")), Pull::Pulling("ErrImagePull".to_owned()));
@@ -58,7 +73,7 @@ fn a_pod_on_its_way_waits() {
     assert_eq!(read(&waiting("ContainerCreating")), Pull::Pulling("ContainerCreating".to_owned()));
 }
 
-fn made() -> Pod {
+fn made(classes: &[String]) -> Pod {
     let mut request = CassandraOpsRequest::new("update", api::CassandraOpsRequestSpec::default());
     request.metadata.namespace = Some("ns".to_owned());
     request.metadata.uid = Some("r".to_owned());
@@ -72,12 +87,12 @@ fn made() -> Pod {
         "imagePullSecrets": [{ "name": "registry" }],
         "serviceAccountName": "db",
     });
-    pod(&request, &place, &serde_json::from_value(template).unwrap(), "c:2", 999)
+    pod(&request, &place, &serde_json::from_value(template).unwrap(), "c:2", 999, classes)
 }
 
 #[test]
 fn it_may_pull_what_the_pods_of_the_ring_may() {
-    let pod = serde_json::to_value(made()).unwrap();
+    let pod = serde_json::to_value(made(&[])).unwrap();
     assert_eq!(pod["metadata"]["name"], "update-pull-db-rack-a-0");
     assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], "r");
     assert_eq!(pod["spec"]["nodeName"], "k-1");
@@ -90,7 +105,7 @@ fn it_may_pull_what_the_pods_of_the_ring_may() {
 
 #[test]
 fn it_is_watched_and_is_no_pod_of_the_ring() {
-    let labels = made().metadata.labels.unwrap();
+    let labels = made(&[]).metadata.labels.unwrap();
     let selected: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert!(labels::ALL_SELECTOR.split(',').all(|one| selected.iter().any(|label| label == one)));
     assert_eq!(labels::cassandra_of(&labels), None);

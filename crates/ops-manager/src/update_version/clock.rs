@@ -1,0 +1,73 @@
+//! The time that a step may take. It begins anew only when the update has come further than ever: two waits that take turns,
+//! such as for a pod that comes and goes and for the ring that misses it, share the time of one.
+
+use api::halt::{self, Halt};
+use api::ops_request::StepRecord;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::observe::Observed;
+use super::progressing::{goal, is_done};
+use super::{pull, timeout};
+
+/// The step after the ring is at its goal.
+pub(super) const READY: &str = "ready";
+
+/// How far the update is in its direction: what is pulled, halted, given its image, renewed, Ready.
+fn reached(seen: &Observed, step: &str) -> u32 {
+    let status = seen.request.status.as_ref();
+    let Some(record) = status.and_then(|status| status.update_version.as_ref()) else {
+        return u32::from(step == pull::STEP);
+    };
+    let goal = goal(record);
+    let uid = seen.request.uid().unwrap_or_default();
+    let halted = |c: &api::Cassandra| Halt::of(c).is_of(&uid) && halt::is_answered(c);
+    let halted = seen.cassandra.as_deref().is_some_and(halted);
+    let racks = seen.racks.iter().filter(|rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image));
+    let pods = seen.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| is_done(pod, goal));
+    let all = usize::from(halted) + racks.count() + pods.count() + usize::from(step == READY);
+    u32::try_from(all).unwrap_or(u32::MAX)
+}
+
+/// Whether the clock that runs is not that of this step: it was written when less was done, or by a clock that was ahead. A
+/// release that knew only the names of steps has left no number.
+fn is_past(record: &StepRecord, name: &str, reached: u32, now: Timestamp) -> bool {
+    record.started.0 > now || record.reached.map_or(record.name != name, |before| reached > before)
+}
+
+/// The record of the step under way.
+pub(super) fn started(seen: &Observed, old: Option<&StepRecord>, name: String) -> StepRecord {
+    let reached = reached(seen, &name);
+    match old.filter(|old| !is_past(old, &name, reached, seen.now)) {
+        Some(old) => {
+            StepRecord { name, started: old.started.clone(), reached: Some(old.reached.unwrap_or(reached)) }
+        }
+        None => StepRecord { name, started: Time(seen.now), reached: Some(reached) },
+    }
+}
+
+/// Whether the step under way has taken longer than it may.
+pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
+    let limit = SignedDuration::try_from(timeout::of(&seen.request)).unwrap_or(SignedDuration::MAX);
+    took(seen, step).is_some_and(|took| took > limit)
+}
+
+/// How long the step has been under way. Only the time that this replica leads counts: the record is by the clock of whoever
+/// wrote it, and nobody may have looked since.
+fn took(seen: &Observed, step: &str) -> Option<SignedDuration> {
+    let record = seen.request.status.as_ref()?.step.as_ref()?;
+    let past = is_past(record, step, reached(seen, step), seen.now);
+    (!past).then(|| since(seen, record.started.0))
+}
+
+/// The same, if nothing else was waited for meanwhile.
+pub(super) fn alone(seen: &Observed, step: &str) -> Option<SignedDuration> {
+    let record = seen.request.status.as_ref()?.step.as_ref()?;
+    took(seen, step).filter(|_| record.name == step)
+}
+
+/// The time since a moment that an operator has written down, as far as this replica has led.
+pub(super) fn since(seen: &Observed, moment: Timestamp) -> SignedDuration {
+    seen.now.duration_since(moment.max(seen.since))
+}

@@ -1,0 +1,195 @@
+//! "It should not come to it": what the schema, or a setting of the user's, names and the target does not have is found
+//! while all pods run, and refused with the words that help. A node of the target would end when it starts.
+//!
+//! What a release has is in tables; what an image must bring (classes of the user's) the pod that pulls it looks for. What could
+//! not be found out is told and holds nothing up.
+
+mod ask;
+mod look;
+mod schema;
+mod settings;
+
+pub use look::Look;
+pub use schema::unknown_to;
+pub use settings::{Setting, not_loaded_by};
+
+pub(super) use ask::{names as ask_names, schema as ask_schema};
+pub(super) use look::{command, read};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use cassandra::schema::Use;
+use semver::Version;
+
+use super::observe::{Observed, release};
+use super::pull;
+use super::step::{Outcome, Step};
+
+/// The condition that tells of it.
+pub(super) const CONDITION: &str = "CompatibilityCheck";
+/// The reason of a refusal.
+const REASON: &str = "UnknownToTarget";
+/// A message that names hundreds of tables is not read.
+const NAMED: usize = 5;
+
+/// What the schema and the user's settings name. `None`: they were not asked for. An error: nobody could tell, and why.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Names {
+    /// What the schema names.
+    pub schema: Option<Result<Vec<Use>, String>>,
+    /// The user's settings.
+    pub settings: Option<Result<Vec<Setting>, String>>,
+}
+
+/// Something that a release does not know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// Where it is named: `table shop.orders`.
+    pub what: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// What helps.
+    pub help: String,
+    /// A node does not start with it, or forgets tables. Otherwise something of the user's does not work.
+    pub fatal: bool,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.what, self.why, self.help)
+    }
+}
+
+/// The end of a request whose target does not know what is in use.
+pub(super) fn refused(seen: &Observed) -> Option<Step> {
+    let checked = check(seen)?;
+    let message = checked.refusal(seen)?;
+    Some(Step::Finish(Outcome::Denied { reason: REASON, message }))
+}
+
+/// The condition, True or False, its reason and its message. `None`: nobody was asked.
+pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
+    let checked = check(seen)?;
+    if let Some(message) = checked.refusal(seen) {
+        return Some((false, REASON, message));
+    }
+    if !checked.unsure.is_empty() {
+        return Some((false, "Unknown", checked.unsure.join("; ")));
+    }
+    if !checked.open.is_empty() {
+        let message = format!("looks in the image of the target for {}", list(&checked.open, "class"));
+        return Some((false, "Looking", message));
+    }
+    Some((true, "Compatible", "the target knows what the schema and the settings name".to_owned()))
+}
+
+/// What the pods that pull are to look for.
+pub(super) fn classes(seen: &Observed) -> Vec<String> {
+    let schema = seen.ring.as_ref().and_then(|ring| ring.names.schema.as_ref());
+    let uses = schema.and_then(|schema| schema.as_ref().ok()).map_or(&[][..], Vec::as_slice);
+    look::askable(foreign(uses).into_keys())
+}
+
+#[derive(Default)]
+struct Checked {
+    findings: Vec<Finding>,
+    /// What could not be found out; a sentence for each.
+    unsure: Vec<String>,
+    /// Classes that are still looked for.
+    open: Vec<String>,
+}
+
+fn check(seen: &Observed) -> Option<Checked> {
+    let names = &seen.ring.as_ref()?.names;
+    let target = Version::parse(&seen.target.as_ref()?.spec.version).ok()?;
+    let mut checked = Checked::default();
+    match names.schema.as_ref()? {
+        Ok(uses) => {
+            checked.findings.extend(unknown_to(&target, uses));
+            checked.image(seen, uses);
+        }
+        Err(why) => checked.unsure.push(format!("the schema could not be asked for: {why}")),
+    }
+    match &names.settings {
+        Some(Ok(settings)) => checked.findings.extend(not_loaded_by(&target, settings)),
+        Some(Err(why)) => checked.unsure.push(format!("the settings could not be read: {why}")),
+        None => {}
+    }
+    Some(checked)
+}
+
+impl Checked {
+    /// The classes of the user's. Where pods bring classes of their own, the image does not tell.
+    fn image(&mut self, seen: &Observed, uses: &[Use]) {
+        let foreign = foreign(uses);
+        let Some(target) = seen.target.as_deref().map(release).filter(|_| !foreign.is_empty()) else {
+            return;
+        };
+        if seen.racks.iter().any(|rack| rack.brings_classes) {
+            let classes: Vec<String> = foreign.into_keys().collect();
+            self.unsure.push(format!(
+                "{} may come with a volume or a variable of the pods, where nobody looks",
+                list(&classes, "class")
+            ));
+            return;
+        }
+        let pullers = || seen.pullers.iter().filter(|puller| puller.image == target.image);
+        let mut unseen = vec![];
+        for (class, uses) in foreign {
+            let answers = pullers().filter(|puller| puller.look.asked.contains(&class));
+            let found: Vec<bool> =
+                answers.filter_map(|puller| Some(puller.look.found.as_ref()?.contains(&class))).collect();
+            if found.is_empty() {
+                unseen.push(class);
+            } else if found.contains(&false) {
+                self.findings.extend(uses.into_iter().map(|it| schema::absent(it, &class, &target.image)));
+            }
+        }
+        if unseen.is_empty() {
+            return;
+        }
+        if pull::before(seen, &target).is_some() {
+            self.open = unseen;
+        } else {
+            let classes = list(&unseen, "class");
+            self.unsure.push(format!("image {} could not be looked into for {classes}", target.image));
+        }
+    }
+
+    fn refusal(&self, seen: &Observed) -> Option<String> {
+        if self.findings.is_empty() {
+            return None;
+        }
+        let name = release(seen.target.as_deref()?).name;
+        let named: Vec<String> = self.findings.iter().take(NAMED).map(Finding::to_string).collect();
+        let more = match self.findings.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        Some(format!("CassandraVersion {name} does not know what is in use: {}{more}", named.join("; ")))
+    }
+}
+
+/// The classes of the user's, and who names each.
+fn foreign(uses: &[Use]) -> BTreeMap<String, BTreeSet<&Use>> {
+    let mut classes: BTreeMap<String, BTreeSet<&Use>> = BTreeMap::new();
+    for it in uses {
+        for class in schema::foreign(it) {
+            classes.entry(class).or_default().insert(it);
+        }
+    }
+    classes
+}
+
+fn list(names: &[String], one: &str) -> String {
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    format!("{one} {}{more}", first.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

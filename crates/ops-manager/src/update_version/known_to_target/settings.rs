@@ -1,0 +1,113 @@
+//! The settings of the user's, against what each release loads: by the fields of its class `Config` and their older names.
+//! A node does not start with a setting that it does not know. `docs/concepts/update-checks.md` has the sources.
+
+use semver::Version;
+use serde_yaml::Value;
+
+use super::Finding;
+
+/// A setting of the user's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Setting {
+    /// Where it stands, in the user's words.
+    pub origin: String,
+    /// Its name; one inside of another is `outer.inner`.
+    pub key: String,
+    /// It is `true`.
+    pub is_true: bool,
+}
+
+/// Settings that 4.x loads and 5.0 does not know any more.
+const GONE_IN_5_0: [(&str, &str); 4] = [
+    (
+        "commitlog_sync_batch_window_in_ms",
+        "remove it: it has had no effect since 4.0; commitlog_sync: group with commitlog_sync_group_window is what waits",
+    ),
+    ("commitlog_periodic_queue_size", "remove it: it has had no effect since 4.0"),
+    ("concurrent_replicates", "remove it: it has had no effect since 2.1"),
+    (
+        "native_transport_max_negotiable_protocol_version",
+        "remove it: it has had no effect since 4.0; native_transport_allow_older_protocols keeps old drivers out",
+    ),
+];
+
+/// Settings that were added to several lines at once, with the first patch release of 4.1 and of 5.0 that loads them.
+const ADDED_LATE: [(&str, u64, u64); 12] = [
+    ("audit_logging_options.allow_nodetool_archive_command", 2, 0),
+    ("full_query_logging_options.allow_nodetool_archive_command", 2, 0),
+    ("concurrent_merkle_tree_requests", 5, 0),
+    ("transfer_hints_on_decommission", 5, 0),
+    ("log_out_of_token_range_requests", 7, 1),
+    ("reject_out_of_token_range_requests", 7, 1),
+    ("batchlog_endpoint_strategy", 8, 3),
+    ("native_transport_max_auth_threads", 8, 0),
+    ("native_transport_max_message_size", 8, 3),
+    ("use_creation_time_for_hint_ttl", 8, 3),
+    ("invalid_legacy_protocol_magic_no_spam_enabled", 9, 4),
+    ("paxos_repair_race_wait", 10, 5),
+];
+
+/// Both spellings; 5.0 still loads them, and ends when they are true.
+const SCRIPTED: [&str; 2] =
+    ["scripted_user_defined_functions_enabled", "enable_scripted_user_defined_functions"];
+
+/// Reads a `cassandra.yaml`.
+pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
+    let refused = |why: String| format!("{origin}: {why}");
+    let value: Value =
+        serde_yaml::from_str(text).map_err(|error| refused(format!("it is no valid YAML: {error}")))?;
+    let settings = match value {
+        Value::Null => return Ok(vec![]),
+        Value::Mapping(settings) => settings,
+        _ => return Err(refused("it must be a list of `setting: value`".to_owned())),
+    };
+    let mut read = vec![];
+    for (key, value) in &settings {
+        let Some(key) = key.as_str() else { continue };
+        // YAML 1.1, which Cassandra reads, has more words for it.
+        let word = value.as_str().map(str::to_lowercase);
+        let is_true =
+            value.as_bool() == Some(true) || word.is_some_and(|word| ["true", "yes", "on"].contains(&&*word));
+        read.push(Setting { origin: origin.to_owned(), key: key.to_owned(), is_true });
+        let inner = value.as_mapping().into_iter().flat_map(|inner| inner.keys()).filter_map(Value::as_str);
+        read.extend(inner.map(|inner| Setting {
+            origin: origin.to_owned(),
+            key: format!("{key}.{inner}"),
+            is_true: false,
+        }));
+    }
+    Ok(read)
+}
+
+/// The settings that a node of this release does not start with.
+pub fn not_loaded_by(release: &Version, settings: &[Setting]) -> Vec<Finding> {
+    settings.iter().filter_map(|setting| not_loaded(release, setting)).collect()
+}
+
+fn not_loaded(release: &Version, setting: &Setting) -> Option<Finding> {
+    let since_5_0 = (release.major, release.minor) >= (5, 0);
+    let key = setting.key.as_str();
+    let (why, help) = if let Some((_, help)) = GONE_IN_5_0.iter().find(|(gone, _)| *gone == key)
+        && since_5_0
+    {
+        ("it was removed in 5.0".to_owned(), (*help).to_owned())
+    } else if SCRIPTED.contains(&key) && setting.is_true && since_5_0 {
+        ("functions in JavaScript were removed in 5.0".to_owned(), "remove it".to_owned())
+    } else {
+        let (_, of_4_1, of_5_0) = ADDED_LATE.iter().find(|(added, ..)| *added == key)?;
+        let first = match (release.major, release.minor) {
+            (4, 1) => *of_4_1,
+            (5, 0) => *of_5_0,
+            _ => return None,
+        };
+        if release.patch >= first {
+            return None;
+        }
+        let line = format!("{}.{}", release.major, release.minor);
+        (
+            format!("release {release} does not know it yet, {line}.{first} does"),
+            format!("remove it, or take {line}.{first} or a later one"),
+        )
+    };
+    Some(Finding { what: format!("{}: setting {key}", setting.origin), why, help, fatal: true })
+}

@@ -1,0 +1,226 @@
+//! Whether a renewed pod would be let in again: asked of the API server by a dry run of the very pod, before anything is touched.
+//!
+//! Rules of a namespace may have been tightened since the pods were made; running pods are left alone, and the first one that an
+//! update evicts does not come back. The reason would stand in an event of the StatefulSet only.
+
+use std::collections::BTreeSet;
+
+use api::{PetSet, names};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, PodSpec, Secret,
+    Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use operator::{Object, WriteError};
+
+use super::observe::{Observed, Rack, release};
+use crate::context::Context;
+
+/// What the API server says of the pods that the target makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// They would be let in, or nobody could tell.
+    Fine,
+    /// They would not; what it says.
+    Refused(String),
+    /// It has no answer at this moment; what it says.
+    Unclear(String),
+}
+
+/// Asks for one pod of each rack, and for what all of them mount.
+pub(super) async fn ask(context: &Context, seen: &Observed) -> Admission {
+    let Some(target) = &seen.target else { return Admission::Fine };
+    let image = release(target).image;
+    let namespace = seen.request.namespace().unwrap_or_default();
+    for rack in &seen.racks {
+        let Some(petset) = context.petsets.get(&namespace, &rack.petset) else { continue };
+        if let Some(lack) = lack(context, &namespace, &petset, rack).await {
+            return Admission::Refused(lack);
+        }
+        let rehearsal = pod(&petset, &image);
+        match context.operator.writer.rehearse(&rehearsal).await {
+            Err(WriteError::Refused { message, .. }) if is_about_the_pod(&message) => {
+                return Admission::Refused(format!(
+                    "a pod of PetSet {}, once renewed, would not be let in: {message}",
+                    rack.petset
+                ));
+            }
+            Err(WriteError::Unavailable { message, .. }) if is_about_the_pod(&message) => {
+                return Admission::Unclear(format!(
+                    "nobody can tell whether a pod of PetSet {}, once renewed, would be let in: {message}",
+                    rack.petset
+                ));
+            }
+            _ => {}
+        }
+    }
+    Admission::Fine
+}
+
+/// The first pod of a PetSet as its StatefulSet would make it, under a name that no pod has.
+fn pod(petset: &PetSet, image: &str) -> Pod {
+    let template = &petset.spec.template;
+    let first = names::pod(&petset.name_any(), 0);
+    let metadata = template.metadata.clone().unwrap_or_default();
+    let mut spec: PodSpec = template.spec.clone().unwrap_or_default();
+    let give = |containers: &mut Vec<Container>, name: &str| {
+        containers.iter_mut().filter(|c| c.name == name).for_each(|c| c.image = Some(image.to_owned()));
+    };
+    give(&mut spec.containers, names::CONTAINER);
+    spec.init_containers.iter_mut().for_each(|containers| give(containers, names::INIT_CONTAINER));
+    let claims = petset.spec.volume_claim_templates.iter().flatten().map(ResourceExt::name_any);
+    let volumes = claims.map(|claim| Volume {
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: format!("{claim}-{first}"),
+            read_only: None,
+        }),
+        name: claim,
+        ..Volume::default()
+    });
+    spec.volumes.get_or_insert_default().extend(volumes);
+    spec.hostname = Some(first.clone());
+    spec.subdomain = Some(petset.spec.service_name.clone());
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(format!("{first}-rehearsal")),
+            namespace: petset.namespace(),
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+/// Not all that refuses the rehearsal refuses the pod: a webhook may know no dry run, and the quota counts the pod that is there
+/// beside the one that would take its place.
+fn is_about_the_pod(message: &str) -> bool {
+    let knows_no_dry_run = message.contains("does not support dry run");
+    let counts_twice = message.contains("exceeded quota") && bears_what_is(message);
+    !(knows_no_dry_run || counts_twice)
+}
+
+/// Whether a quota bears what is used already, by `used: pods=3, limited: pods=3`.
+fn bears_what_is(message: &str) -> bool {
+    let list = |after: &str| -> Vec<(String, String)> {
+        let Some((_, list)) = message.split_once(after) else { return vec![] };
+        let list = list.split(", limited:").next().unwrap_or_default();
+        let pair =
+            |pair: &str| pair.trim().split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        list.split(',').filter_map(pair).collect()
+    };
+    let limits = list("limited: ");
+    list("used: ").iter().all(|(name, used)| {
+        let limit = limits.iter().find(|(other, _)| other == name);
+        limit.is_none_or(|(_, limit)| operator::amount(used) <= operator::amount(limit))
+    })
+}
+
+/// What the pods of a rack need and is not there, or goes with them.
+async fn lack(context: &Context, namespace: &str, petset: &PetSet, rack: &Rack) -> Option<String> {
+    let spec = petset.spec.template.spec.clone().unwrap_or_default();
+    for name in mounted_secrets(&spec) {
+        if is_there::<Secret>(context, namespace, &name).await == Some(None) {
+            return Some(format!(
+                "Secret {name}, which the pods of PetSet {} need, does not exist",
+                rack.petset
+            ));
+        }
+    }
+    for name in mounted_config_maps(&spec) {
+        if is_there::<ConfigMap>(context, namespace, &name).await == Some(None) {
+            return Some(format!(
+                "ConfigMap {name}, which the pods of PetSet {} need, does not exist",
+                rack.petset
+            ));
+        }
+    }
+    for template in petset.spec.volume_claim_templates.iter().flatten() {
+        for pod in rack.names() {
+            let claim = format!("{}-{pod}", template.name_any());
+            if is_there::<PersistentVolumeClaim>(context, namespace, &claim).await == Some(Some(true)) {
+                return Some(format!(
+                    "PersistentVolumeClaim {claim} is being deleted: it goes with its data when pod {pod} does"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Whether there is such an object, and whether it is being deleted; the outer `None`: nobody can tell, which holds nothing up.
+async fn is_there<K: Object>(context: &Context, namespace: &str, name: &str) -> Option<Option<bool>> {
+    let api = context.operator.api::<K>(Some(namespace));
+    let found = api.get_metadata_opt(name).await.ok()?;
+    Some(found.map(|found| found.metadata.deletion_timestamp.is_some()))
+}
+
+fn mounted_secrets(spec: &PodSpec) -> BTreeSet<String> {
+    let needed = |optional: Option<bool>| optional != Some(true);
+    let mut names = BTreeSet::new();
+    for volume in spec.volumes.iter().flatten() {
+        let direct = volume.secret.as_ref().filter(|secret| needed(secret.optional));
+        names.extend(direct.and_then(|secret| secret.secret_name.clone()));
+        for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
+            let secret = source.secret.as_ref().filter(|secret| needed(secret.optional));
+            names.extend(secret.map(|secret| secret.name.clone()));
+        }
+    }
+    for container in containers(spec) {
+        for from in container.env_from.iter().flatten() {
+            let secret = from.secret_ref.as_ref().filter(|secret| needed(secret.optional));
+            names.extend(secret.map(|secret| secret.name.clone()));
+        }
+        for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+            let secret = from.secret_key_ref.as_ref().filter(|secret| needed(secret.optional));
+            names.extend(secret.map(|secret| secret.name.clone()));
+        }
+    }
+    names
+}
+
+fn mounted_config_maps(spec: &PodSpec) -> BTreeSet<String> {
+    let needed = |optional: Option<bool>| optional != Some(true);
+    let mut names = BTreeSet::new();
+    for volume in spec.volumes.iter().flatten() {
+        let direct = volume.config_map.as_ref().filter(|config| needed(config.optional));
+        names.extend(direct.map(|config| config.name.clone()));
+        for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
+            let config = source.config_map.as_ref().filter(|config| needed(config.optional));
+            names.extend(config.map(|config| config.name.clone()));
+        }
+    }
+    for container in containers(spec) {
+        for from in container.env_from.iter().flatten() {
+            let config = from.config_map_ref.as_ref().filter(|config| needed(config.optional));
+            names.extend(config.map(|config| config.name.clone()));
+        }
+        for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+            let config = from.config_map_key_ref.as_ref().filter(|config| needed(config.optional));
+            names.extend(config.map(|config| config.name.clone()));
+        }
+    }
+    names
+}
+
+fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    spec.init_containers.iter().flatten().chain(&spec.containers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_bears_the_pods_that_are_there_bears_a_renewed_one() {
+        let full =
+            "pods \"p\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3";
+        assert!(!is_about_the_pod(full));
+        let lowered = "exceeded quota: q, requested: memory=1Gi,pods=1, used: memory=3Gi,pods=3, limited: memory=2Gi,pods=9";
+        assert!(is_about_the_pod(lowered));
+        assert!(!is_about_the_pod("admission webhook \"w\" does not support dry run"));
+        assert!(is_about_the_pod("violates PodSecurity \"restricted:latest\""));
+    }
+}

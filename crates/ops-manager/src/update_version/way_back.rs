@@ -1,0 +1,65 @@
+//! Whether the source can read what the ring holds by now.
+//!
+//! A start that succeeds proves nothing: an older release leaves out a file of `system_schema` with a column that it does not know,
+//! and the tables in it are gone. So what only the target has is looked for while a node of the target still answers, and before
+//! any pod can be made of the source again.
+
+use api::ops_request::{Release, UpdateVersionRecord};
+use semver::Version;
+
+use super::known_to_target::{Finding, unknown_to};
+use super::node::Node;
+use super::observe::Observed;
+use super::step::{Step, Wait};
+
+/// A message that names hundreds of tables is not read.
+const NAMED: usize = 5;
+
+/// What holds up the way back, or is to be asked before it. `None`: nothing, or nobody can tell any more.
+pub(super) fn held_up(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
+    nodes_to_ask(seen, record).next()?;
+    let Some(ring) = &seen.ring else { return Some(Step::Probe) };
+    let source = &record.source;
+    let message = match ring.names.schema.as_ref()? {
+        Ok(uses) => {
+            let findings = unknown_to(&version(source)?, uses);
+            let fatal: Vec<String> =
+                findings.iter().filter(|it| it.fatal).take(NAMED).map(Finding::to_string).collect();
+            if fatal.is_empty() {
+                return None;
+            }
+            format!(
+                "CassandraVersion {} does not know what is in use by now: {}",
+                source.name,
+                fatal.join("; ")
+            )
+        }
+        Err(why) => format!(
+            "the schema, which CassandraVersion {} must know, cannot be asked for: {why}",
+            source.name
+        ),
+    };
+    Some(Step::Wait(Wait {
+        condition: "UpdatePetSets".to_owned(),
+        reason: "UnknownToSource",
+        message,
+        step: Some("the way back".to_owned()),
+    }))
+}
+
+/// The nodes that know what the target has added. None where the source is of the same release line, and none once the pods are
+/// made of the source again.
+pub(super) fn nodes_to_ask<'a>(
+    seen: &'a Observed,
+    record: &'a UpdateVersionRecord,
+) -> impl Iterator<Item = &'a Node> {
+    let line = |release: &Release| version(release).map(|version| (version.major, version.minor));
+    let under_way = seen.racks.iter().all(|rack| rack.image.as_deref() == Some(&record.source.image));
+    let asks = record.roll_back.is_some() && line(&record.source) < line(&record.target) && !under_way;
+    let pods = seen.racks.iter().flat_map(|rack| &rack.pods);
+    pods.filter(move |pod| asks && pod.image == record.target.image && pod.ready && !pod.terminating)
+}
+
+fn version(release: &Release) -> Option<Version> {
+    Version::parse(&release.version).ok()
+}
