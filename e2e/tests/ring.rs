@@ -29,6 +29,7 @@ fn the_life_of_a_ring() -> Result<()> {
     objects::everything_is_there()?;
     objects::only_the_superuser_of_the_secret_can_log_in()?;
     refused::nothing_is_touched()?;
+    refused::what_the_target_does_not_know_is_named()?;
     bad::a_missing_image_touches_nothing()?;
     if embedded() {
         bad::a_crashing_image_reaches_one_pod_and_is_taken_back()?;

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cassandra::replication::Change;
+use cassandra::replication::{Change, Fewer};
 use cassandra::{Credentials, Error, Replication, Sessions, View, keyspace, ring, roles};
 use e2e::stand_in;
 use k8s_openapi::api::core::v1::Pod;
@@ -76,10 +76,10 @@ async fn it_tells_of_a_whole_ring_before_and_after_the_renewal_of_a_pod() {
     assert!(before.iter().all(|view| view.release.to_string() == "5.0.1"));
 
     let three: Replication = [("dc1", 3)].into_iter().collect();
-    let secured = roles::secure(&sessions, socket(a), &login(), &three).await.unwrap();
+    let secured = roles::secure(&sessions, socket(a), &login(), &three, Fewer::Tell).await.unwrap();
     assert_eq!(secured, roles::Outcome::default(), "all is settled already");
     let node = sessions.node(socket(a), Some(&login()), TIMEOUT).await.unwrap();
-    assert_eq!(keyspace::ensure(&node, &three).await.unwrap(), Change::Unchanged);
+    assert_eq!(keyspace::ensure(&node, &three, Fewer::Tell).await.unwrap(), Change::Unchanged);
 
     let elsewhere = "127.245.0.4";
     api.delete::<Pod>("n", "ring-rack-c-0");

@@ -36,20 +36,22 @@ fn delete() -> Result<()> {
     kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"]).map(drop)
 }
 
-/// A setting of the operator's fails before Cassandra starts, one that nobody knows fails in Cassandra; the status names both.
+/// What is no YAML and a setting of the operator's are refused before there is a pod, one that nobody knows fails in Cassandra;
+/// the status names all.
 fn wrong_settings_are_named() -> Result<()> {
-    for (settings, said) in [
+    for (settings, type_, said) in [
+        ("num_tokens: [4", "ProvisioningStarted", "it is no valid YAML"),
         (
             "listen_address: 1.2.3.4",
+            "ProvisioningStarted",
             "listen_address is set by the operator (it is the address of the pod); remove it",
         ),
-        ("no_such_setting: 1", "no_such_setting"),
+        ("no_such_setting: 1", "ReplicaReady", "no_such_setting"),
     ] {
         create(settings, "WipeOut")?;
         wait_for(&format!("a word on {settings}"), NAMESPACE, 90, || {
             let cassandra = get(NAMESPACE, CASSANDRA)?;
-            let message =
-                condition(&cassandra, "ReplicaReady").map(|c| text(c, "/message")).unwrap_or_default();
+            let message = condition(&cassandra, type_).map(|c| text(c, "/message")).unwrap_or_default();
             Ok(message.contains(said).then_some(()))
         })?;
         delete()?;
@@ -57,8 +59,9 @@ fn wrong_settings_are_named() -> Result<()> {
     Ok(())
 }
 
+/// Cassandra refuses `commitlog_sync: batch` beside the period that its image has.
 fn settings_take_effect() -> Result<()> {
-    create("max_hint_window: 7h", "DoNotTerminate")?;
+    create("max_hint_window: 7h\ncommitlog_sync: batch\n", "DoNotTerminate")?;
     phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
     let rows = cql(
         NAMESPACE,
@@ -88,7 +91,7 @@ fn halt_keeps_volume_and_login() -> Result<()> {
     delete()?;
     assert_eq!(remains(), (true, true));
 
-    create("max_hint_window: 7h", "Delete")?;
+    create("max_hint_window: 7h\ncommitlog_sync: group\ncommitlog_sync_group_window: 15ms\n", "Delete")?;
     phase(NAMESPACE, CASSANDRA, &["Ready"], 180)?;
     assert_eq!(text(&get(NAMESPACE, SECRET)?, "/data/password"), password);
     assert_eq!(text(&get(NAMESPACE, CLAIM)?, "/metadata/uid"), volume);

@@ -22,6 +22,7 @@ pub struct Node {
     /// Namespace and name of its pod, which stay when the pod is renewed.
     identity: (String, String),
     rack: String,
+    cluster: String,
     /// The tag of its image.
     release: String,
 }
@@ -36,11 +37,15 @@ impl Node {
         }
         let image =
             spec.containers.iter().find(|container| container.name == names::CONTAINER)?.image.as_ref()?;
-        let namespace = pod.namespace()?;
+        let (namespace, ring) = (pod.namespace()?, label(labels::INSTANCE));
+        let old = names::old_config_secret(&ring);
+        let mut volumes = spec.volumes.iter().flatten().filter_map(|volume| volume.secret.as_ref());
+        let is_old = volumes.any(|secret| secret.secret_name.as_ref() == Some(&old));
         Some(Self {
+            cluster: if is_old { ring.clone() } else { format!("{ring}.{namespace}") },
             uid: pod.uid()?,
             address: pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?,
-            ring: (namespace.clone(), label(labels::INSTANCE)),
+            ring: (namespace.clone(), ring),
             identity: (namespace, pod.name_any()),
             rack: label(labels::PART_OF),
             release: image.rsplit(':').next()?.to_owned(),
@@ -57,7 +62,7 @@ impl Node {
             "release_version": self.release,
             // Two releases have different system tables.
             "schema_version": uuid(&self.release),
-            "cluster_name": self.ring.1,
+            "cluster_name": self.cluster,
             "data_center": "dc1",
             "rack": self.rack,
             "bootstrapped": "COMPLETED",

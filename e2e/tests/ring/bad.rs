@@ -16,7 +16,7 @@ pub fn a_missing_image_touches_nothing() -> Result<()> {
     Ok(())
 }
 
-/// One pod has ever seen it, and it is back on the old one; the request says what the node said last.
+/// One pod has ever seen it, and it is back on the old one; the request says what ended the node.
 pub fn a_crashing_image_reaches_one_pod_and_is_taken_back() -> Result<()> {
     let before = uids()?;
     let why = failed("crash", "4.1.91")?;

@@ -22,7 +22,6 @@ pub fn everything_is_there() -> Result<()> {
         "service/ring-rack-b-pods",
         "service/ring-rack-c-pods",
         "secret/ring-auth",
-        "secret/ring-config",
         "pdb/ring",
         "appbinding/ring",
         "pod/ring-rack-a-0",
@@ -32,7 +31,18 @@ pub fn everything_is_there() -> Result<()> {
         assert_eq!(labels["app.kubernetes.io/instance"], "ring", "{object}");
         assert_eq!(labels["app.kubernetes.io/managed-by"], "kubedb.com", "{object}");
     }
+    let uid = text(&cassandra, "/metadata/uid");
+    let config = get(NAMESPACE, &format!("secret/ring-{}", &uid[uid.len() - 6..]))?;
+    assert_eq!(config["metadata"]["labels"]["app.kubernetes.io/instance"], "ring");
     assert_eq!(get(NAMESPACE, "pdb/ring")?["spec"]["maxUnavailable"], 1);
+    assert_eq!(get(NAMESPACE, "pdb/ring")?["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    let ports = &get(NAMESPACE, "service/ring")?["spec"]["ports"];
+    assert_eq!(
+        ports.as_array().map(|ports| ports.iter().map(|port| &port["port"]).collect()),
+        Some(vec![&json!(9042)])
+    );
+    let name = cql(NAMESPACE, "ring", &Login::Secret("ring-auth"), "SELECT cluster_name FROM system.local")?;
+    assert!(name[0].to_string().contains(&format!("ring.{NAMESPACE}")), "{name:?}");
     let binding = get(NAMESPACE, "appbinding/ring")?;
     assert_eq!(text(&binding, "/spec/clientConfig/service/name"), "ring");
     assert_eq!(text(&binding, "/spec/secret/name"), "ring-auth");

@@ -1,10 +1,13 @@
 //! Updates that must not happen.
 
 use anyhow::Result;
-use e2e::kubectl::{apply, condition, kubectl, phase, text};
+use e2e::client::{Login, cql};
+use e2e::kubectl::{apply, condition, kubectl, patch, phase, text};
 use e2e::manifests::{update, version};
 
-use crate::{NAMESPACE, fingerprint};
+use serde_json::{Value, json};
+
+use crate::{CASSANDRA, NAMESPACE, fingerprint};
 
 /// A release that cannot follow 4.1: two majors on.
 const TOO_FAR: &str = "6.0.0";
@@ -46,4 +49,41 @@ pub fn nothing_is_touched() -> Result<()> {
     kubectl(&["delete", "casversion", TOO_FAR])?;
     assert_eq!(fingerprint()?, before);
     Ok(())
+}
+
+/// A table that 5.0 cannot open, and a setting that it does not load: both are named with what helps, and when they are gone
+/// nothing is left that refuses. The setting takes effect when a node starts, so it is taken out again before one does.
+pub fn what_the_target_does_not_know_is_named() -> Result<()> {
+    let run = |statement: &str| cql(NAMESPACE, "ring", &Login::Secret("ring-auth"), statement);
+    run("CREATE KEYSPACE old WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}")?;
+    run("CREATE TABLE old.orders (id int PRIMARY KEY) \
+         WITH compaction = {'class': 'DateTieredCompactionStrategy'}")?;
+    let before = fingerprint()?;
+    let said = unknown("old-table")?;
+    let help = "ALTER TABLE old.orders WITH compaction = {'class': 'TimeWindowCompactionStrategy'}";
+    assert!(said.contains("table old.orders: DateTieredCompactionStrategy was removed in 5.0"), "{said}");
+    assert!(said.contains(help) && said.ends_with("Nothing was touched"), "{said}");
+    assert_eq!(fingerprint()?, before);
+    run(help)?;
+
+    let settings =
+        |inline: Value| patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "configuration": inline } }));
+    settings(json!({ "inline": { "cassandra.yaml": "concurrent_replicates: 16" } }))?;
+    let said = unknown("old-setting")?;
+    assert!(
+        said.contains("spec.configuration.inline: setting concurrent_replicates: it was removed in 5.0"),
+        "{said}"
+    );
+    settings(Value::Null)?;
+    run("DROP KEYSPACE old").map(drop)
+}
+
+/// Asks for 5.0; answers why that is refused.
+fn unknown(request: &str) -> Result<String> {
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 60)?;
+    apply(&update(NAMESPACE, request, "ring", "5.0.6").to_string())?;
+    let denied = phase(NAMESPACE, &format!("casops/{request}"), &["Denied"], 60)?;
+    let why = condition(&denied, "Denied").cloned().unwrap_or_default();
+    assert_eq!(text(&why, "/reason"), "UnknownToTarget", "{:#}", denied["status"]);
+    Ok(text(&why, "/message"))
 }
