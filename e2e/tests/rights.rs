@@ -37,11 +37,17 @@ fn used(request: &Request) -> impl Iterator<Item = String> {
 }
 
 /// Needed, and not to be seen in every run: clusters that guard who may block the deletion of an owner look up the right on
-/// its finalizers, without a request for it; an event is counted up only when it comes again within minutes; and events are
-/// read only while a pod is not let in.
+/// its finalizers, without a request for it; an event is counted up only when it comes again within minutes; events are read
+/// only while a pod is not let in, a Cassandra only when somebody lifts a halt, and ConfigMaps only where pods mount one.
 fn is_silent(right: &str) -> bool {
     right.ends_with("/finalizers update")
-        || ["events.k8s.io/events patch", "events.k8s.io/events list"].contains(&right)
+        || [
+            "events.k8s.io/events patch",
+            "events.k8s.io/events list",
+            "kubedb.com/cassandras get",
+            "/configmaps get",
+        ]
+        .contains(&right)
 }
 
 /// All roles that the chart gives to the operator.
