@@ -4,11 +4,8 @@ use scylla::statement::Consistency;
 use uuid::Uuid;
 
 use crate::cql::literal;
-use crate::replication::{self, Change, Fewer, Replication};
+use crate::replication::{self, Change, Fewer, OWN_KEYSPACE, Replication};
 use crate::{Error, Node};
-
-/// Name of the keyspace; KubeDB's.
-pub const NAME: &str = "kubedb_keyspace";
 
 /// Rows of addresses that are gone expire after a day.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS kubedb_keyspace.health (node text PRIMARY KEY, value uuid) \
@@ -17,7 +14,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS kubedb_keyspace.health (node tex
 /// Makes the keyspace and its table exist. `replication` must name **all** nodes of each datacenter: a read at ALL
 /// then asks every node. Two local queries when all is there.
 pub async fn ensure(node: &Node, replication: &Replication, fewer: Fewer) -> Result<Change, Error> {
-    let change = replication::ensure(node, NAME, replication, fewer).await?;
+    let change = replication::ensure(node, OWN_KEYSPACE, replication, fewer).await?;
     let query = "SELECT table_name FROM system_schema.tables \
                  WHERE keyspace_name = 'kubedb_keyspace' AND table_name = 'health'";
     let doing = "looking for the health table";

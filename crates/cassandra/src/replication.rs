@@ -54,6 +54,9 @@ pub enum Change {
     Fewer(String),
 }
 
+/// Name of the operator's own keyspace; KubeDB's.
+pub(crate) const OWN_KEYSPACE: &str = "kubedb_keyspace";
+
 const SYSTEM_KEYSPACES: [&str; 7] = [
     "system",
     "system_auth",
@@ -125,7 +128,7 @@ pub async fn repair(node: &Node, keyspace: &str) -> Result<(), Error> {
 pub async fn user_keyspaces(node: &Node) -> Result<Vec<Keyspace>, Error> {
     let query = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
     let rows = node.rows::<Row>(DOING, query, Consistency::One).await?;
-    let own = |name: &str| name == crate::keyspace::NAME || SYSTEM_KEYSPACES.contains(&name);
+    let own = |name: &str| name == OWN_KEYSPACE || SYSTEM_KEYSPACES.contains(&name);
     let users = rows.into_iter().filter(|(name, _)| !own(name));
     Ok(users.map(|(name, options)| Keyspace { name, strategy: Strategy::parse(&options) }).collect())
 }

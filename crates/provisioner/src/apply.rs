@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use operator::{Cache, Failure, Object, WriteError};
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::desired::Objects;
 use crate::error::{Error, Refusal};
 use crate::login;

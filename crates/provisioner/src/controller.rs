@@ -14,11 +14,12 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator::json_patch::Patch;
-use operator::{Object, Operator, Queue};
+use operator::{Operator, Queue};
 
 use crate::apply::{Applied, apply};
 use crate::caches::Caches;
 use crate::configuration;
+use crate::context::Context;
 use crate::delete::delete;
 use crate::desired;
 use crate::ended;
@@ -38,18 +39,6 @@ use crate::status::{self, Findings};
 const REFUSED: Duration = Duration::from_secs(30);
 /// A ring in use whose login or copies are not as they were made is looked at again after this time.
 const FLAWED: Duration = Duration::from_mins(1);
-
-/// What all reconciles share.
-pub struct Context {
-    /// Writes, events, the time.
-    pub operator: Operator,
-    /// What is there.
-    pub caches: Caches,
-    /// What the nodes say, and what is remembered of each Cassandra.
-    pub health: Health,
-    /// Image of this program.
-    pub image: String,
-}
 
 /// Brings one Cassandra a step on. Answers when to look again at the latest.
 pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Option<Duration>, Error> {
@@ -326,15 +315,6 @@ impl Context {
             }
         }
         Ok(written)
-    }
-
-    /// An object that no cache holds, or holds yet.
-    pub async fn read<K: Object>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error> {
-        let api = self.operator.api::<K>(Some(namespace));
-        api.get_opt(name).await.map_err(|source| {
-            let what = format!("{} {namespace}/{name}", K::kind(&()));
-            Error::Read { what, source }
-        })
     }
 }
 

@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use operator::json_patch::{Patch, PatchOperation};
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::error::Error;
 use crate::plan::{Login, Plan};
 

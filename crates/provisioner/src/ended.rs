@@ -3,7 +3,7 @@
 use api::names;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::observe::Observed;
 use crate::plan::Plan;
 

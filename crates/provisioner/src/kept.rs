@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::delete::is_claim_of;
 use crate::error::{Error, Refusal};
 use crate::plan::Plan;
@@ -43,9 +43,9 @@ impl Kept {
     fn of(name: &str, petsets: &[&PetSet]) -> Option<Self> {
         petsets.first()?;
         let cluster = petsets.iter().find_map(|petset| {
-            let claims = petset.spec.volume_claim_templates.iter().flatten();
+            let mut claims = petset.spec.volume_claim_templates.iter().flatten();
             noted(petset.metadata.annotations.as_ref())
-                .or_else(|| claims.into_iter().find_map(|claim| noted(claim.metadata.annotations.as_ref())))
+                .or_else(|| claims.find_map(|claim| noted(claim.metadata.annotations.as_ref())))
         });
         Some(Self {
             cluster: cluster.unwrap_or(name).to_owned(),

@@ -6,6 +6,7 @@
 mod apply;
 mod caches;
 mod configuration;
+mod context;
 mod controller;
 mod delete;
 mod desired;

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use operator::json_patch::{Patch, PatchOperation};
 use serde_json::json;
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::desired;
 use crate::error::{Error, Refusal};
 use crate::plan::{Login, Plan};

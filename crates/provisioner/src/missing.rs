@@ -6,7 +6,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use tokio::time::Instant;
 
-use crate::controller::Context;
+use crate::context::Context;
 use crate::observe::Observed;
 use crate::plan::Plan;
 

@@ -121,18 +121,14 @@ fn bears_what_is(message: &str) -> bool {
 /// What the pods of a rack need and is not there, or goes with them.
 async fn lack(context: &Context, namespace: &str, petset: &PetSet, rack: &Rack) -> Option<String> {
     let spec = petset.spec.template.spec.clone().unwrap_or_default();
-    for name in mounted_secrets(&spec) {
-        if is_there::<Secret>(context, namespace, &name).await == Some(None) {
+    for (kind, name) in mounted(&spec) {
+        let there = match kind {
+            "Secret" => is_there::<Secret>(context, namespace, name).await,
+            _ => is_there::<ConfigMap>(context, namespace, name).await,
+        };
+        if there == Some(None) {
             return Some(format!(
-                "Secret {name}, which the pods of PetSet {} need, does not exist",
-                rack.petset
-            ));
-        }
-    }
-    for name in mounted_config_maps(&spec) {
-        if is_there::<ConfigMap>(context, namespace, &name).await == Some(None) {
-            return Some(format!(
-                "ConfigMap {name}, which the pods of PetSet {} need, does not exist",
+                "{kind} {name}, which the pods of PetSet {} need, does not exist",
                 rack.petset
             ));
         }
@@ -157,52 +153,33 @@ async fn is_there<K: Object>(context: &Context, namespace: &str, name: &str) -> 
     Some(found.map(|found| found.metadata.deletion_timestamp.is_some()))
 }
 
-fn mounted_secrets(spec: &PodSpec) -> BTreeSet<String> {
-    let needed = |optional: Option<bool>| optional != Some(true);
-    let mut names = BTreeSet::new();
+/// The Secrets and ConfigMaps that a pod does not start without: kind and name.
+fn mounted(spec: &PodSpec) -> BTreeSet<(&'static str, &str)> {
+    const SECRET: &str = "Secret";
+    const CONFIG_MAP: &str = "ConfigMap";
+    let mut found: Vec<(&str, &str, Option<bool>)> = vec![];
     for volume in spec.volumes.iter().flatten() {
-        let direct = volume.secret.as_ref().filter(|secret| needed(secret.optional));
-        names.extend(direct.and_then(|secret| secret.secret_name.clone()));
+        found.extend(
+            volume.secret.iter().filter_map(|it| Some((SECRET, it.secret_name.as_deref()?, it.optional))),
+        );
+        found.extend(volume.config_map.iter().map(|it| (CONFIG_MAP, &*it.name, it.optional)));
         for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
-            let secret = source.secret.as_ref().filter(|secret| needed(secret.optional));
-            names.extend(secret.map(|secret| secret.name.clone()));
+            found.extend(source.secret.iter().map(|it| (SECRET, &*it.name, it.optional)));
+            found.extend(source.config_map.iter().map(|it| (CONFIG_MAP, &*it.name, it.optional)));
         }
     }
     for container in containers(spec) {
         for from in container.env_from.iter().flatten() {
-            let secret = from.secret_ref.as_ref().filter(|secret| needed(secret.optional));
-            names.extend(secret.map(|secret| secret.name.clone()));
+            found.extend(from.secret_ref.iter().map(|it| (SECRET, &*it.name, it.optional)));
+            found.extend(from.config_map_ref.iter().map(|it| (CONFIG_MAP, &*it.name, it.optional)));
         }
         for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
-            let secret = from.secret_key_ref.as_ref().filter(|secret| needed(secret.optional));
-            names.extend(secret.map(|secret| secret.name.clone()));
+            found.extend(from.secret_key_ref.iter().map(|it| (SECRET, &*it.name, it.optional)));
+            found.extend(from.config_map_key_ref.iter().map(|it| (CONFIG_MAP, &*it.name, it.optional)));
         }
     }
-    names
-}
-
-fn mounted_config_maps(spec: &PodSpec) -> BTreeSet<String> {
-    let needed = |optional: Option<bool>| optional != Some(true);
-    let mut names = BTreeSet::new();
-    for volume in spec.volumes.iter().flatten() {
-        let direct = volume.config_map.as_ref().filter(|config| needed(config.optional));
-        names.extend(direct.map(|config| config.name.clone()));
-        for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
-            let config = source.config_map.as_ref().filter(|config| needed(config.optional));
-            names.extend(config.map(|config| config.name.clone()));
-        }
-    }
-    for container in containers(spec) {
-        for from in container.env_from.iter().flatten() {
-            let config = from.config_map_ref.as_ref().filter(|config| needed(config.optional));
-            names.extend(config.map(|config| config.name.clone()));
-        }
-        for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
-            let config = from.config_map_key_ref.as_ref().filter(|config| needed(config.optional));
-            names.extend(config.map(|config| config.name.clone()));
-        }
-    }
-    names
+    let needed = found.into_iter().filter(|(.., optional)| *optional != Some(true));
+    needed.map(|(kind, name, _)| (kind, name)).collect()
 }
 
 fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {

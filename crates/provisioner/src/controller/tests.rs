@@ -4,6 +4,7 @@ use api::{AppBinding, PetSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use operator::Object;
 use operator::testing::FakeApi;
 use rstest::rstest;
 use serde_json::{Value, json};
