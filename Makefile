@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e docs-test install-test monitoring-test model chaos cuts up down clean images release crds audit
+.PHONY: help demo test check unit e2e docs-test install-test monitoring-test model cases chaos cuts up down clean images release crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -56,6 +56,9 @@ monitoring-test: ## Alerts and dashboard in a real Prometheus, while a ring is u
 
 model: ## The halt protocol in every order of events, in larger bounds than the tests have
 	cargo test --package ops-manager --locked --test halt_protocol -- --include-ignored --nocapture --test-threads=1
+
+cases: ## What people met with Cassandra on Kubernetes: each works or is told, as a table; ROW=<words of names> selects
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test cases -- $(ROW)
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)

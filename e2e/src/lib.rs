@@ -4,6 +4,7 @@ pub mod audit;
 pub mod client;
 pub mod fake_nodes;
 pub mod kubectl;
+pub mod ledger;
 pub mod load;
 pub mod machine;
 pub mod manifests;

@@ -34,6 +34,16 @@ pub fn tag_image(image: &str, name: &str) -> Result<()> {
         .try_for_each(|node| enter(node, &["ctr", "-n", "k8s.io", "images", "tag", "--force", image, name]))
 }
 
+/// Runs lines of a shell where the volume of a claim is, with its path as `$1`.
+pub fn in_volume(namespace: &str, claim: &str, script: &str) -> Result<()> {
+    let volume = text(&get(namespace, &format!("pvc/{claim}"))?, "/spec/volumeName");
+    let volume = get(namespace, &format!("pv/{volume}"))?;
+    let terms = "/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/0/values/0";
+    let (node, path) = (text(&volume, terms), text(&volume, "/spec/hostPath/path"));
+    ensure!(!node.is_empty() && !path.is_empty(), "PersistentVolumeClaim {claim} has no volume on a node");
+    enter(&node, &["sh", "-euc", script, "sh", &path])
+}
+
 /// Runs a command in a box of the embedded cluster.
 fn enter(place: &str, command: &[&str]) -> Result<()> {
     let done = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster"))

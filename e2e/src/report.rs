@@ -92,6 +92,39 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What became of counters, conditional inserts and a view.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// Increments that were acknowledged.
+    pub counted: u64,
+    /// Increments of which nobody knows whether they count.
+    pub unknown: u64,
+    /// What the counter says at the end.
+    pub counter: i64,
+    /// Conditional inserts that were granted, one for each key.
+    pub granted: u64,
+    /// Keys that were granted to two.
+    pub granted_twice: u64,
+    /// Keys that belong to somebody else at the end.
+    pub taken_back: u64,
+    /// Rows that were acknowledged.
+    pub rows: u64,
+    /// Those of them that the view does not show.
+    pub not_in_view: u64,
+    /// Whether this is the end.
+    pub done: bool,
+}
+
+impl Ledger {
+    /// Whether nothing was counted twice, lost, granted twice or left out.
+    pub fn is_right(&self) -> bool {
+        let counter = u64::try_from(self.counter).unwrap_or_default();
+        (self.counted..=self.counted + self.unknown).contains(&counter)
+            && self.granted_twice + self.taken_back + self.not_in_view == 0
+    }
+}
+
 /// Prints an object as one line.
 pub fn print(line: &impl Serialize) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(line)?;

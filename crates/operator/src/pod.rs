@@ -181,7 +181,7 @@ pub async fn last_log(pods: &Api<Pod>, pod: &str, container: &str) -> Option<Str
             ..LogParams::default()
         };
         match tokio::time::timeout(WAIT, pods.logs(pod, &params)).await {
-            Ok(Ok(log)) if !log.trim().is_empty() => return Some(log),
+            Ok(Ok(log)) if is_log(&log) => return Some(log),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!("no log of container {container} of pod {pod}: {error}"),
             // The next question would wait as long.
@@ -189,6 +189,12 @@ pub async fn last_log(pods: &Api<Pod>, pod: &str, container: &str) -> Option<Str
         }
     }
     None
+}
+
+/// A kubelet that has removed a container already says so in the place of its log, and all went well. It does while the status
+/// of the pod still tells of the run before the last one.
+fn is_log(text: &str) -> bool {
+    !text.trim().is_empty() && !text.starts_with("unable to retrieve container logs for ")
 }
 
 #[cfg(test)]

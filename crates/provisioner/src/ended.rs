@@ -27,10 +27,13 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
     } else {
         let pods = context.operator.api::<Pod>(Some(&plan.namespace));
         let log = operator::pod::last_log(&pods, &seen.name, &ended.container).await;
-        // What Kubernetes keeps is the end of the same log, for when that cannot be read.
+        let is_whole = log.is_some();
+        // What Kubernetes keeps is the end of the same log, until that can be read.
         let log = log.or(trouble.said).unwrap_or_default();
         let cause = cassandra::cause::of(&log);
-        memory.of(plan.uid(), |known| known.ended = Some((run, cause.clone())));
+        if is_whole {
+            memory.of(plan.uid(), |known| known.ended = Some((run, cause.clone())));
+        }
         cause
     };
     seen.trouble = Some(format!("{}: {cause}", trouble.what));

@@ -7,8 +7,8 @@ use api::ops_request::Phase;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
-use operator::Object;
 use operator::testing::FakeApi;
+use operator::{Cache, Object};
 use serde_json::{Value, json};
 
 use super::*;
@@ -57,10 +57,19 @@ async fn look(api: &FakeApi) -> bool {
 
 /// The same, if the request is what its cache tells of it.
 async fn look_at(api: &FakeApi, request: CassandraOpsRequest) -> Result<Option<Duration>, WriteError> {
+    look_beside(api, request, api.cache()).await
+}
+
+/// The same, with a cache of requests of one's own.
+async fn look_beside(
+    api: &FakeApi,
+    request: CassandraOpsRequest,
+    requests: Cache<CassandraOpsRequest>,
+) -> Result<Option<Duration>, WriteError> {
     let context = Context {
         operator: api.operator("ops-manager"),
         sessions: Sessions::new(),
-        requests: api.cache(),
+        requests,
         cassandras: api.cache(),
         versions: api.cache(),
         petsets: api.cache(),
@@ -171,4 +180,38 @@ async fn a_pod_that_is_not_let_in_is_told_and_not_waited_for() {
     assert!(look(&api).await);
     assert_eq!((request(&api).phase(), puller(&api)), (Phase::Progressing, None));
     assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
+}
+
+/// A ring may take many seconds to answer. Here somebody else's request begins just then.
+#[tokio::test]
+async fn a_request_that_begins_while_the_ring_is_asked_goes_first() {
+    const ADDRESS: &str = "127.245.9.1";
+    let api = cluster();
+    api.change("ns", "db-0", |pod: &mut Pod| {
+        pod.status.as_mut().unwrap().pod_ip = Some(ADDRESS.to_owned());
+    });
+    let operator = api.operator("ops-manager");
+    let requests = Cache::builder(&operator, operator.api(None)).start();
+    requests.ready().await;
+    let node = tokio::net::TcpListener::bind((ADDRESS, 9042)).await.unwrap();
+    let busy = {
+        let (api, requests) = (api.clone(), requests.clone());
+        async move {
+            let (asked, _) = node.accept().await.unwrap();
+            let mut other = request(&api);
+            other.metadata.name = Some("other".to_owned());
+            other.status.get_or_insert_default().phase = Some(Phase::Progressing);
+            api.put(&other);
+            while requests.get("ns", "other").is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            drop((asked, node));
+        }
+    };
+    let looked = look_beside(&api, request(&api), requests);
+    let (looked, ()) = tokio::join!(looked, busy);
+    assert!(looked.is_ok());
+    let conditions = request(&api).status.unwrap_or_default().conditions;
+    let waiting = condition::get(&conditions, "Waiting").cloned().unwrap();
+    assert_eq!((waiting.reason.as_str(), puller(&api)), ("Queued", None), "{}", waiting.message);
 }

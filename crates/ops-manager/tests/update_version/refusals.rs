@@ -271,7 +271,10 @@ fn a_manifest_that_lifts_the_halt_again_and_again_does_not_bring_the_old_image_b
         world.reconcile(true);
         looks += 1;
         if looks % 5 == 0 && world.phase() == Phase::Progressing && world.halt() != Halt::None {
+            let before: Vec<_> = world.racks.iter().map(|rack| rack.image.clone()).collect();
             world.lift();
+            let after: Vec<_> = world.racks.iter().map(|rack| rack.image.clone()).collect();
+            assert_eq!(after, before, "the provisioner keeps still while the mark is there");
         }
     }
     world.run();

@@ -379,9 +379,10 @@ impl World {
         bump(cassandra);
     }
 
-    /// A manifest that says `halted: false` is applied: the mark stays.
+    /// A manifest that says `halted: false` is applied: the mark stays. The provisioner hears of it before the ops-manager does.
     pub fn lift(&mut self) {
         self.edit(|cassandra| cassandra.spec.halted = false);
+        self.provisioner();
     }
 
     pub fn halt(&self) -> Halt {

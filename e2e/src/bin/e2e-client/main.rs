@@ -2,6 +2,7 @@
 
 mod connection;
 mod cql;
+mod ledger;
 mod load;
 
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use clap::Parser;
 enum Command {
     /// Writes and reads at QUORUM until told to stop, then reads back every row that was acknowledged.
     Load(load::Options),
+    /// Counts, claims and fills a view until told to stop, then reads all of it back.
+    Ledger(ledger::Options),
     /// Tells a `load` in the same container to stop: `load --until-file PATH` and `stop PATH`.
     Stop {
         /// The file to create.
@@ -26,6 +29,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Load(options) => load::run(options).await,
+        Command::Ledger(options) => ledger::run(options).await,
         Command::Stop { path } => Ok(std::fs::write(path, [])?),
         Command::Cql(options) => cql::run(options).await,
     }
