@@ -149,4 +149,6 @@ async fn the_log_of_the_run_before_is_read_and_no_more_than_its_end() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!((asked[0]["previous"].as_str(), asked[0]["container"].as_str()), ("true", "cassandra"));
     assert!(asked[0].contains_key("tailLines") && asked[0].contains_key("limitBytes"), "{asked:?}");
+    api.log("ns", "db-0", "unable to retrieve container logs for containerd://7d7d0f50");
+    assert_eq!(last_log(&pods, "db-0", "cassandra").await, None, "that is the kubelet's own word");
 }
