@@ -9,6 +9,7 @@ use e2e::update::is_whole_on;
 use serde_json::{Value, json};
 
 use crate::made::Policy;
+use crate::start::ends_when_asked;
 use crate::{Case, told};
 
 pub const CASES: &[Case] = &[
@@ -32,7 +33,6 @@ pub const LOGIN: Login = Login::Plain("Ops \"Admin\"@shop", "p'a\"s$s\\w{}%;-- Ã
 pub const SETTINGS: &str = "\
 auto_snapshot: false
 rpc_keepalive: false
-native_transport_allow_older_protocols: no
 enable_materialized_views: true
 enable_sasi_indexes: on
 commitlog_segment_size_in_mb: 16
@@ -60,8 +60,7 @@ pub fn made() -> Result<()> {
         three["spec"]["authSecret"] = json!({ "name": "odd", "externallyManaged": true });
         three["spec"]["configuration"] = json!({ "secretName": "ring-settings" });
         for rack in three["spec"]["topology"]["rack"].as_array_mut().into_iter().flatten() {
-            let shipper =
-                json!({ "name": "shipper", "image": "localhost/busybox:1", "command": ["sleep", "1d"] });
+            let shipper = json!({ "name": "shipper", "image": "localhost/busybox:1", "command": ends_when_asked("sleep 1d") });
             if let Some(containers) = rack["podTemplate"]["spec"]["containers"].as_array_mut() {
                 containers.push(shipper);
             }

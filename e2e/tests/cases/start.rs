@@ -18,6 +18,9 @@ pub const CASES: &[Case] = &[
     ("start: heap too small", heap),
     ("start: memory under the heap", memory),
     ("start: no such setting", || setting("no_such_setting: 1", "no_such_setting")),
+    ("start: only the newest protocol", || {
+        setting("native_transport_allow_older_protocols: no", "must not be false")
+    }),
     ("start: a setting twice", || setting("num_tokens: 8\nnum_tokens: 4", "num_tokens")),
 ];
 
@@ -85,9 +88,14 @@ fn wrong(words: &str, type_: &str, change: impl FnOnce(&mut Value)) -> Result<St
     Ok(said)
 }
 
+/// A shell is the first process of a container, and those do not end at SIGTERM by themselves.
+pub fn ends_when_asked(command: &str) -> [String; 3] {
+    ["sh", "-c", &format!("trap 'exit 0' TERM; {command} & wait")].map(str::to_owned)
+}
+
 fn port(port: u16) -> Result<String> {
     wrong(&port.to_string(), "ReplicaReady", |db| {
-        let command = json!(["httpd", "-f", "-p", port.to_string()]);
+        let command = json!(ends_when_asked(&format!("httpd -f -p {port}")));
         let squatter = json!({ "name": "squatter", "image": "localhost/busybox:1", "command": command });
         if let Some(containers) = db["spec"]["podTemplate"]["spec"]["containers"].as_array_mut() {
             containers.push(squatter);
@@ -115,7 +123,7 @@ fn memory() -> Result<String> {
 }
 
 fn setting(settings: &str, words: &str) -> Result<String> {
-    let type_ = if settings.contains("no_such") { "ReplicaReady" } else { "ProvisioningStarted" };
+    let type_ = if settings.starts_with("no_such") { "ReplicaReady" } else { "ProvisioningStarted" };
     let said = wrong(words, type_, |db| {
         db["spec"]["configuration"] = json!({ "inline": { "cassandra.yaml": settings } });
     })?;

@@ -115,7 +115,6 @@ fn values_have_arrived() -> Result<()> {
     let expected = [
         ("auto_snapshot", "false"),
         ("rpc_keepalive", "false"),
-        ("native_transport_allow_older_protocols", "false"),
         ("materialized_views_enabled", "true"),
         ("sasi_indexes_enabled", "true"),
         ("commitlog_segment_size", "16MiB"),

@@ -33,10 +33,28 @@ const OWNED: [(&str, &str); 23] = [
 
 /// Refuses a user's setting that the operator makes itself.
 pub(super) fn check(user: &Mapping) -> Result<(), String> {
+    locks_nobody_out(user)?;
     match OWNED.iter().find(|(key, _)| user.contains_key(key)) {
         Some((key, why)) => Err(format!("{key} is set by the operator ({why}); remove it")),
         None => Ok(()),
     }
+}
+
+/// The operator's own driver speaks version 4 of the protocol, as many applications do. Cassandra's YAML has more words for false
+/// than ours.
+fn locks_nobody_out(user: &Mapping) -> Result<(), String> {
+    const KEY: &str = "native_transport_allow_older_protocols";
+    let is_false = match user.get(KEY) {
+        Some(Value::Bool(value)) => !value,
+        Some(Value::String(word)) => ["no", "off", "false", "n"].contains(&word.to_lowercase().as_str()),
+        _ => false,
+    };
+    if is_false {
+        return Err(format!(
+            "{KEY} must not be false: the operator asks the nodes by version 4 of the protocol, and could not any more; remove it"
+        ));
+    }
+    Ok(())
 }
 
 /// The settings that differ from node to node.
