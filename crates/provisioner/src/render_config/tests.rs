@@ -141,7 +141,7 @@ fn null_removes_a_setting_of_the_image_and_of_the_secret() {
 fn odd_but_legal_values_arrive() {
     let odd = "auto_snapshot: false
 rpc_keepalive: false
-native_transport_allow_older_protocols: no
+native_transport_allow_older_protocols: yes
 enable_materialized_views: true
 enable_sasi_indexes: on
 commitlog_segment_size_in_mb: 16
