@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e docs-test install-test monitoring-test model cases chaos cuts up down clean images release crds audit
+.PHONY: help demo test check unit e2e docs-test install-test monitoring-test model cases shapes chaos cuts up down clean images release crds audit
 
 chart := charts/cassandra-operators
 cache := $(or $(CASSANDRA_OPERATORS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cassandra-operators)
@@ -59,6 +59,8 @@ model: ## The halt protocol in every order of events, in larger bounds than the 
 
 cases: ## What people met with Cassandra on Kubernetes: each works or is told, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test cases -- $(ROW)
+shapes: ## Rings of every shape, and what they do when they lose volumes, as a table; ROW=<words of names> selects
+	e2e/run cargo test --workspace --features e2e/cluster --locked --test shapes -- $(ROW)
 
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)

@@ -11,12 +11,12 @@ pub const POD: &str = "load";
 /// What ends the load; nothing else can, since the image holds no shell.
 const UNTIL: &str = "/tmp/stop";
 
-/// Starts the load on a ring with these pods, each the first of its rack, and waits until rows flow. Each row has as many copies.
-pub fn start(namespace: &str, database: &str, pods: &[&str]) -> Result<()> {
+/// Starts the load on a ring with these pods, each the first of its rack, and waits until rows flow. Each row has so many copies.
+pub fn start(namespace: &str, database: &str, pods: &[&str], copies: usize) -> Result<()> {
     // The headless Services of the racks: a way into the ring for each node.
     let contact = |pod: &&str| format!("{}-pods:9042", pod.trim_end_matches("-0"));
     let contacts = pods.iter().map(contact).collect::<Vec<_>>().join(",");
-    let (secret, copies) = (format!("{database}-auth"), pods.len().to_string());
+    let (secret, copies) = (format!("{database}-auth"), copies.to_string());
     let args = ["load", "--contacts", &contacts, "--replication", &copies, "--until-file", UNTIL];
     let pod = client::pod(namespace, POD, &Login::Secret(&secret), &args)?;
     apply(&pod.to_string())?;

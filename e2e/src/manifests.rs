@@ -26,6 +26,15 @@ pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
     ring
 }
 
+/// A ring of racks with so many nodes each.
+pub fn shape(namespace: &str, name: &str, version: &str, racks: &[usize]) -> Value {
+    let rack = |(rack, nodes): (&str, &usize)| {
+        json!({ "name": rack, "replicas": nodes, "storage": storage(), "podTemplate": template(RING) })
+    };
+    let racks: Vec<_> = ["a", "b", "c", "d"].into_iter().zip(racks).map(rack).collect();
+    cassandra(namespace, name, version, &json!({ "topology": { "rack": racks } }))
+}
+
 /// Names of the pods of such a ring.
 pub fn pods(ring: &str) -> [String; 3] {
     RACKS.map(|rack| format!("{ring}-rack-{rack}-0"))

@@ -322,6 +322,9 @@ pub struct CassandraStatus {
     /// The facts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Host id of each node that has joined the ring, by pod. One that starts without its data takes its place again by it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", rename = "hostIDs")]
+    pub host_ids: BTreeMap<String, String>,
 }
 
 /// The state of a Cassandra in one word.

@@ -32,6 +32,9 @@ pub const CONFIG_VOLUME: &str = "operator-config";
 /// Annotation on PetSets and volume claims: name of the cluster that the data belongs to.
 pub const CLUSTER_NAME: &str = "kubedb.com/cluster-name";
 
+/// Annotation on a Cassandra: host ids, parted by commas, of nodes whose data is lost for good, as the user has understood.
+pub const ACCEPT_DATA_LOSS: &str = "kubedb.com/accept-data-loss";
+
 /// PetSet of a rack; that of a standalone Cassandra has the Cassandra's own name.
 pub fn petset(cassandra: &str, rack: Option<&str>) -> String {
     rack.map_or_else(|| cassandra.to_owned(), |rack| format!("{cassandra}-rack-{rack}"))

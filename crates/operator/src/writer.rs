@@ -182,8 +182,17 @@ impl Writer {
 
     /// Deletes this object (by its uid), with what it owns in the background. One that is gone already is fine.
     pub async fn delete<K: Object>(&self, object: &K) -> Result<(), WriteError> {
+        self.remove(object, DeleteParams::background()).await
+    }
+
+    /// The same, but what it owns stays and belongs to nobody.
+    pub async fn delete_alone<K: Object>(&self, object: &K) -> Result<(), WriteError> {
+        self.remove(object, DeleteParams::orphan()).await
+    }
+
+    async fn remove<K: Object>(&self, object: &K, params: DeleteParams) -> Result<(), WriteError> {
         let preconditions = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams::background().preconditions(preconditions);
+        let params = params.preconditions(preconditions);
         let request = Request::new("delete", object);
         let api = self.api(object);
         let delete = async {

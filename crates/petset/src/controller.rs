@@ -126,6 +126,13 @@ async fn bring_about(
         return Ok(None);
     }
     let desired = desired::stateful_set(petset, policy.and_then(|(_, policy)| policy).as_deref());
+    if let Some((known, why)) = known.and_then(|known| Some((known, desired::needs_another(&desired, known)?))) {
+        // Kubernetes takes its pods off it first; when it is gone, this is woken and makes the next one, which adopts them.
+        context.writer.delete_alone(known).await.map_err(Error::from)?;
+        let note = format!("StatefulSet {} is made anew around its pods: {why}", petset.name_any());
+        context.events.normal(petset, "StatefulSetMadeAnew", "MakeAnew", &note).await;
+        return Ok(None);
+    }
     let applied = context.writer.apply(desired, known).await.map_err(Error::from)?;
     if applied.written {
         context.written.remember(&applied.object);
@@ -184,7 +191,7 @@ enum Error {
     #[error("StatefulSet {name} belongs to {owner}: delete it, or give the PetSet another name")]
     Foreign { name: String, owner: String },
     #[error(
-        "of an existing PetSet, serviceName, selector, podManagementPolicy and volumeClaimTemplates cannot be changed: \
+        "of an existing PetSet, serviceName, selector and volumeClaimTemplates cannot be changed: \
          put them back, or run `kubectl delete statefulset {name} --cascade=orphan` to have it made anew around its pods"
     )]
     Immutable { name: String, source: WriteError },

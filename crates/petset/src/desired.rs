@@ -40,6 +40,14 @@ pub fn stateful_set(petset: &PetSet, policy: Option<&PlacementPolicy>) -> Statef
     }
 }
 
+/// What of the two Kubernetes never changes on a StatefulSet that is there, and what is safe to change by making it anew around
+/// its pods: the pods themselves stay as they are.
+pub fn needs_another(desired: &StatefulSet, known: &StatefulSet) -> Option<String> {
+    let policy = |set: &StatefulSet| set.spec.as_ref()?.pod_management_policy.clone();
+    let (wanted, found) = (policy(desired)?, policy(known)?);
+    (wanted != found).then(|| format!("podManagementPolicy {wanted} instead of {found}"))
+}
+
 fn metadata(petset: &PetSet) -> ObjectMeta {
     let meta = &petset.metadata;
     let annotations = petset

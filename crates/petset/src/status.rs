@@ -6,6 +6,11 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 /// What to report. `current` says that the StatefulSet is as this generation of the PetSet wants it.
 pub fn of(petset: &PetSet, stateful_set: &StatefulSet, current: bool) -> StatefulSetStatus {
     let status = stateful_set.status.clone().unwrap_or_default();
+    // One that was made anew around its pods has not counted them yet.
+    let uncounted = status.observed_generation.unwrap_or_default() == 0;
+    if uncounted && let Some(before) = &petset.status {
+        return before.clone();
+    }
     let seen = status.observed_generation >= stateful_set.metadata.generation;
     let generation = petset.metadata.generation.unwrap_or_default();
     let observed_generation = if current && seen {

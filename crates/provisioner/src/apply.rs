@@ -63,8 +63,7 @@ pub async fn apply(
     if let Some(budget) = disruption {
         round.one(&caches.budgets, budget, "").await?;
     }
-    let in_turn = observed.in_turn();
-    for petset in petsets.into_iter().filter(|petset| in_turn.contains(&&*petset.name_any())) {
+    for petset in petsets {
         if complete || observed.has(&petset.name_any()) {
             Box::pin(round.one(&caches.petsets, petset, "the podTemplate and storage of its rack")).await?;
         }

@@ -27,7 +27,7 @@ pub fn lack(secret: Option<&Secret>) -> Option<String> {
     }
     match std::str::from_utf8(&settings.0) {
         Ok(settings) => {
-            render_config::problem(settings).map(|problem| format!("key {CONFIG_KEY}: {problem}"))
+            render_config::problem(settings, true).map(|problem| format!("key {CONFIG_KEY}: {problem}"))
         }
         Err(_) => Some(format!("key {CONFIG_KEY}: it is no text")),
     }

@@ -3,6 +3,7 @@
 //! Questions run beside the reconciles, so that a ring that does not answer never holds up another one, or the answer to a
 //! halt. A reconcile takes what the last check said and starts the next one when it is due.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Report {
     pub accepting: Check,
     /// All nodes answer and agree, and a write can be read back.
     pub ready: Check,
+    /// Host id of each node, by pod; empty where not all answer and agree.
+    pub host_ids: BTreeMap<String, String>,
 }
 
 /// A report, and for how long it has been like that.
@@ -45,7 +48,8 @@ impl Verdict {
     /// What is known without asking.
     pub fn known(why: &str) -> Self {
         let no = || Err(why.to_owned());
-        Self { report: Report { accepting: no(), ready: no() }, silent: u32::MAX, failed: u32::MAX }
+        let report = Report { accepting: no(), ready: no(), host_ids: BTreeMap::new() };
+        Self { report, silent: u32::MAX, failed: u32::MAX }
     }
 }
 
@@ -173,7 +177,8 @@ impl Round {
     /// Nothing was found out.
     fn broken() -> Self {
         let why = || Err("the check itself failed, a fault of this operator: its log says more".to_owned());
-        Self { report: Report { accepting: why(), ready: why() }, refused: false, unwritable: false }
+        let report = Report { accepting: why(), ready: why(), host_ids: BTreeMap::new() };
+        Self { report, refused: false, unwritable: false }
     }
 
     async fn run(sessions: Sessions, target: Arc<Target>) -> Self {
@@ -196,6 +201,11 @@ impl Round {
         if problems.is_empty() {
             problems = ring_problems(target.pods.len(), &target.cluster, &views);
         }
+        let mut host_ids = BTreeMap::new();
+        if problems.is_empty() {
+            let ids = views.iter().map(|view| view.host_id.to_string());
+            host_ids = target.pods.iter().map(|pod| pod.name.clone()).zip(ids).collect();
+        }
         let mut unwritable = false;
         if let (true, Some(node)) = (target.write && problems.is_empty(), nodes.first()) {
             match tokio::time::timeout(target.timeout, node.write_and_read()).await {
@@ -208,7 +218,7 @@ impl Round {
             }
         }
         let ready = if problems.is_empty() { Ok(()) } else { Err(listed(&problems)) };
-        Self { report: Report { accepting, ready }, refused, unwritable }
+        Self { report: Report { accepting, ready, host_ids }, refused, unwritable }
     }
 }
 

@@ -16,6 +16,7 @@ mod gauges;
 mod health;
 mod kept;
 mod login;
+mod members;
 mod memory;
 mod missing;
 mod observe;
@@ -27,6 +28,7 @@ mod status;
 
 use anyhow::Context as _;
 use clap::{ArgAction, Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Of the binary, its lease and its field manager.
 const NAME: &str = "provisioner";
@@ -49,7 +51,12 @@ enum Command {
     /// Run the operator; the default.
     Run(Run),
     /// Render the configuration of one node; runs as an init container in the pods of Cassandra.
-    RenderConfig(render_config::Node),
+    RenderConfig {
+        #[command(flatten)]
+        node: render_config::Node,
+        #[command(flatten)]
+        login: render_config::Login,
+    },
     #[command(flatten)]
     Tool(operator::Tool),
 }
@@ -74,7 +81,9 @@ impl Cli {
         let definitions = api::schema::definitions()?;
         let runtime = || tokio::runtime::Runtime::new().context("cannot start the runtime");
         let run = match self.command {
-            Some(Command::RenderConfig(node)) => return Ok(render_config::run(&node)?),
+            Some(Command::RenderConfig { node, login }) => {
+                return runtime()?.block_on(until_terminated(render_config::run(&node, login)));
+            }
             Some(Command::Tool(tool)) => return runtime()?.block_on(tool.run(NAME, &definitions)),
             Some(Command::Run(run)) => run,
             None => self.run,
@@ -84,6 +93,17 @@ impl Cli {
         let controllers =
             |operator| async move { controller::run(&operator, &image, petset_controller).await };
         runtime()?.block_on(operator::run(NAME, options, &definitions, controllers))
+    }
+}
+
+/// The first process of a container does not end at SIGTERM by itself, and a node may wait for others for long.
+async fn until_terminated(
+    work: impl Future<Output = Result<(), render_config::Error>>,
+) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("cannot listen to signals")?;
+    tokio::select! {
+        done = work => Ok(done?),
+        _ = terminated.recv() => anyhow::bail!("ended before the node could start"),
     }
 }
 
@@ -109,6 +129,6 @@ mod tests {
     fn a_node_is_rendered_without_an_image() {
         let node = ["--ip=10.0.0.1", "--pod=db-0", "--rack=a", "--datacenter=dc1"];
         let cli = Cli::try_parse_from(["provisioner", "render-config"].into_iter().chain(node)).ok();
-        assert!(matches!(cli.unwrap().command, Some(Command::RenderConfig(_))));
+        assert!(matches!(cli.unwrap().command, Some(Command::RenderConfig { .. })));
     }
 }

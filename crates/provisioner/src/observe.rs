@@ -67,19 +67,6 @@ impl Observed {
         self.racks.iter().any(|rack| rack.petset == petset && rack.ready.is_some())
     }
 
-    /// The PetSets that may be there: each one that is, and the next one when all pods of those before it are ready.
-    ///
-    /// Nodes that join an empty ring side by side choose the same tokens, for Cassandra computes them from what is there, and
-    /// then one of them owns nothing.
-    pub fn in_turn(&self) -> Vec<&str> {
-        let complete = self.racks.iter().take_while(|rack| rack.ready == Some(rack.desired)).count();
-        let racks = self.racks.iter().enumerate();
-        racks
-            .filter(|(n, rack)| *n <= complete || rack.ready.is_some())
-            .map(|(_, rack)| rack.petset.as_str())
-            .collect()
-    }
-
     /// Every rack has all its pods ready.
     pub fn is_complete(&self) -> bool {
         self.racks.iter().all(|rack| rack.ready == Some(rack.desired))
@@ -159,19 +146,6 @@ mod tests {
         let trouble = |now: &str| seen("db-0".to_owned(), &pod, now.parse().unwrap()).trouble;
         assert_eq!(trouble("2026-01-01T00:00:30Z"), None);
         assert!(trouble("2026-01-01T00:05:00Z").unwrap().contains("example.com/lost-node"));
-    }
-
-    #[rstest]
-    #[case::at_first(&[None, None, None], &["0"])]
-    #[case::while_the_first_starts(&[Some(0), None, None], &["0"])]
-    #[case::when_the_first_is_ready(&[Some(2), None, None], &["0", "1"])]
-    #[case::half_a_rack_is_not_enough(&[Some(2), Some(1), None], &["0", "1"])]
-    #[case::what_is_there_stays(&[Some(0), Some(2), Some(0)], &["0", "1", "2"])]
-    fn racks_begin_one_after_the_other(#[case] ready: &[Option<i32>], #[case] petsets: &[&str]) {
-        let rack =
-            |(n, ready): (usize, &Option<i32>)| RackSeen { petset: n.to_string(), desired: 2, ready: *ready };
-        let seen = Observed { racks: ready.iter().enumerate().map(rack).collect(), pods: vec![] };
-        assert_eq!(seen.in_turn(), petsets);
     }
 
     #[test]

@@ -119,17 +119,32 @@ impl<'a> Plan<'a> {
         self.racks.iter().flat_map(|rack| (0..rack.replicas).map(|n| names::pod(&rack.petset, n)))
     }
 
+    /// Host names of all nodes in the order in which they join: the first ones of all racks, then the second ones, and so on. With
+    /// its own rack in the ring and others not, Cassandra could not choose tokens for a node.
+    pub fn order(&self) -> Vec<String> {
+        let largest = self.racks.iter().map(|rack| rack.replicas).max().unwrap_or_default();
+        let of_rank = |n: i32| self.racks.iter().filter(move |rack| n < rack.replicas).map(move |rack| self.host(rack, n));
+        (0..largest).flat_map(of_rank).collect()
+    }
+
+    /// Copies of data that tokens are chosen for: Cassandra can do it for as many racks as there are, for one rack, or for fewer
+    /// copies than racks.
+    pub fn copies_to_spread(&self) -> u32 {
+        if self.racks.len() == 2 { 2 } else { 3 }
+    }
+
+    fn host(&self, rack: &Rack, n: i32) -> String {
+        let service = names::governing_service(&rack.petset);
+        format!("{}.{service}.{}.svc", names::pod(&rack.petset, n), self.namespace)
+    }
+
     /// Host names of the nodes that a starting node asks for the ring: some of every rack, so that any one rack may be
     /// gone, and at least three in all. Computed from the spec, never from who is up.
     pub fn seeds(&self) -> Vec<String> {
         let racks = i32::try_from(self.racks.len()).unwrap_or(i32::MAX).max(1);
         let per_rack = ((SEEDS + racks - 1) / racks).max(1);
-        let host = |rack: &Rack, n| {
-            let service = names::governing_service(&rack.petset);
-            format!("{}.{service}.{}.svc", names::pod(&rack.petset, n), self.namespace)
-        };
         let of_rack =
-            |rack: &Rack| (0..per_rack.min(rack.replicas)).map(|n| host(rack, n)).collect::<Vec<_>>();
+            |rack: &Rack| (0..per_rack.min(rack.replicas)).map(|n| self.host(rack, n)).collect::<Vec<_>>();
         self.racks.iter().flat_map(of_rack).collect()
     }
 
@@ -216,6 +231,16 @@ mod tests {
     #[case(&[3, 3, 3], 3)]
     fn logins_have_three_copies_if_there_are_three_nodes(#[case] racks: &[i32], #[case] copies: u32) {
         assert_eq!(Plan::of(&cassandra(racks)).system_auth().0, [("dc1".to_owned(), copies)].into());
+    }
+
+    #[rstest]
+    #[case::uneven(&[2, 1, 1], &["r0-0", "r1-0", "r2-0", "r0-1"])]
+    #[case::two_racks(&[2, 2], &["r0-0", "r1-0", "r0-1", "r1-1"])]
+    #[case::one_rack(&[3], &["r0-0", "r0-1", "r0-2"])]
+    fn nodes_join_by_number_over_the_racks(#[case] racks: &[i32], #[case] order: &[&str]) {
+        let all = Plan::of(&cassandra(racks)).order();
+        let pods: Vec<_> = all.iter().filter_map(|host| host.split('.').next()?.strip_prefix("db-rack-")).collect();
+        assert_eq!(pods, order);
     }
 
     #[test]

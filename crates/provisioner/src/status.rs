@@ -75,6 +75,9 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
     // A True stays until enough checks in a row have failed.
     let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
     let Verdict { report, silent, failed } = verdict;
+    if !report.host_ids.is_empty() {
+        status.host_ids.clone_from(&report.host_ids);
+    }
     if report.accepting.is_ok() || !holds(type_::ACCEPTING_CONNECTION, *silent) {
         let [yes, no] = ["DatabaseAcceptingConnectionRequest", "DatabaseNotAcceptingConnectionRequest"];
         let message = format!("Cassandra {name} accepts client requests");

@@ -115,7 +115,7 @@ impl Stage {
         self.source = version_of_ready_ring()?.context("the ring has no version to go to")?;
         self.target = next(&self.source).context("no later build")?;
         kubectl(&["delete", "pod", "-n", NAMESPACE, load::POD, "--ignore-not-found", "--grace-period=1"])?;
-        load::start(NAMESPACE, RING, shape.pods())
+        load::start(NAMESPACE, RING, shape.pods(), shape.pods().len())
     }
 
     /// Asks for the update.

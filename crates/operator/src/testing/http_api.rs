@@ -164,7 +164,12 @@ impl Call {
             }
             (&Method::PUT, sub @ ("" | "status")) => store.update(key, self.body.clone(), sub == "status"),
             (&Method::PATCH, sub @ ("" | "status")) => self.patch(store, sub == "status"),
-            (&Method::DELETE, "") => self.delete(store, &self.body["preconditions"]["uid"]),
+            (&Method::DELETE, "") => {
+                if self.body["propagationPolicy"] == "Orphan" {
+                    store.orphan(&self.key);
+                }
+                self.delete(store, &self.body["preconditions"]["uid"])
+            }
             _ => Err(refusal(405, "MethodNotAllowed", format!("{} {}", self.method, self.path))),
         }
     }

@@ -208,16 +208,29 @@ impl Store {
         let uid = object["metadata"]["uid"].clone();
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         self.tell(Change { version, verb: "DELETED", key: key.clone(), object });
-        let owned = |object: &Value| {
-            object["metadata"]["ownerReferences"]
-                .as_array()
-                .is_some_and(|owners| owners.iter().any(|it| it["uid"] == uid))
-        };
-        let orphans: Vec<_> =
-            self.objects.iter().filter(|(_, object)| owned(object)).map(|(key, _)| key.clone()).collect();
-        for orphan in orphans {
-            self.delete(&orphan);
+        for owned in self.owned_by(&uid) {
+            self.delete(&owned);
         }
+    }
+
+    /// Takes the owner from what it owns.
+    pub(super) fn orphan(&mut self, key: &Key) {
+        let Some(uid) = self.objects.get(key).map(|object| object["metadata"]["uid"].clone()) else { return };
+        for owned in self.owned_by(&uid) {
+            let Some(mut object) = self.objects.get(&owned).cloned() else { continue };
+            if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
+                owners.retain(|owner| owner["uid"] != uid);
+            }
+            self.put(&owned, object);
+        }
+    }
+
+    fn owned_by(&self, uid: &Value) -> Vec<Key> {
+        let owned = |object: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == *uid))
+        };
+        self.objects.iter().filter(|(_, object)| owned(object)).map(|(key, _)| key.clone()).collect()
     }
 
     fn next_version(&self) -> u64 {

@@ -1,4 +1,5 @@
 use k8s_openapi::api::apps::v1::StatefulSetStatus;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator::testing::FakeApi;
@@ -162,6 +163,32 @@ async fn an_orphaned_stateful_set_is_taken_over() {
     api.change("demo", "db", |set: &mut StatefulSet| set.owner_references_mut().clear());
     look(&api).await.unwrap();
     assert_eq!(controller_of(&stateful_set(&api)).map(|owner| owner.uid.clone()), petset(&api).uid());
+}
+
+/// Kubernetes refuses to change this field. The pods stay, and the operator may end between the two steps.
+#[tokio::test]
+async fn a_stateful_set_is_made_anew_around_its_pods() {
+    let api = cluster();
+    look(&api).await.unwrap();
+    observe(&api);
+    look(&api).await.unwrap();
+    let before = stateful_set(&api);
+    api.put::<Pod>(
+        &serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "db-0", "namespace": "demo", "ownerReferences": [before.controller_owner_ref(&())] },
+        }))
+        .unwrap(),
+    );
+    let status = petset(&api).status;
+    api.change("demo", "db", |petset: &mut PetSet| petset.spec.pod_management_policy = Some("Parallel".to_owned()));
+    look(&api).await.unwrap();
+    assert_eq!(api.list::<StatefulSet>(), []);
+    look(&api).await.unwrap();
+    let after = stateful_set(&api);
+    assert_ne!(after.uid(), before.uid());
+    assert_eq!(after.spec.unwrap().pod_management_policy.as_deref(), Some("Parallel"));
+    assert_eq!(api.get::<Pod>("demo", "db-0").unwrap().owner_references(), []);
+    assert_eq!(petset(&api).status.map(|status| status.ready_replicas), status.map(|status| status.ready_replicas));
 }
 
 #[tokio::test]

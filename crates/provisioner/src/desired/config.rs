@@ -8,16 +8,21 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::desired::petset::DATA_PATH;
+use crate::members::Members;
 use crate::plan::{Login, Plan};
 
 /// Key of the operator's own settings.
 pub const OPERATOR_KEY: &str = "operator.yaml";
+/// Key of the list of nodes.
+pub const MEMBERS_KEY: &str = "members.json";
 /// Key of the user's inline settings.
 pub const INLINE_KEY: &str = "inline.yaml";
 
 pub(super) fn secret(plan: &Plan) -> Secret {
     let mut data =
         BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
+    let members = serde_json::to_vec(&Members::of(plan)).unwrap_or_default();
+    data.insert(MEMBERS_KEY.to_owned(), ByteString(members));
     let configuration = plan.cassandra.spec.configuration.as_ref();
     if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
         data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
@@ -47,6 +52,8 @@ fn settings(plan: &Plan) -> Map<String, Value> {
             "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
             "parameters": [{ "seeds": plan.seeds().join(",") }],
         }],
+        "allocate_tokens_for_local_replication_factor": plan.copies_to_spread(),
+        "auto_bootstrap": true,
         "endpoint_snitch": "GossipingPropertyFileSnitch",
         "authenticator": authenticator,
         "authorizer": authorizer,

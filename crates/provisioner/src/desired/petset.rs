@@ -47,7 +47,8 @@ pub(super) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image
         service_name: names::governing_service(&rack.petset),
         template: PodTemplateSpec { metadata: Some(pods), spec: Some(pod) },
         volume_claim_templates: rack.storage.map(|_| vec![claim(plan, rack)]),
-        pod_management_policy: Some("OrderedReady".to_owned()),
+        // A pod that cannot start must not hold up its neighbours. New nodes wait for each other themselves.
+        pod_management_policy: Some("Parallel".to_owned()),
         // Who renews pods does it one by one, over all racks, and asks the ring in between.
         update_strategy: Some(StatefulSetUpdateStrategy {
             type_: Some("OnDelete".to_owned()),

@@ -4,7 +4,7 @@ use api::{CassandraVersion, labels, names, pod_template};
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecretKeySelector, SecurityContext,
     TCPSocketAction, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 use super::resources;
 use super::services::PORTS;
-use crate::plan::{DATACENTER, Plan, Rack};
+use crate::plan::{DATACENTER, Login, Plan, Rack};
 
 /// Environment variable that Cassandra's launch script appends to the options of the JVM.
 const JVM_OPTIONS: &str = "JVM_EXTRA_OPTS";
@@ -204,17 +204,23 @@ fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Con
         read_only(mount("operator-config", OPERATOR_CONFIG_PATH)),
     ];
     mounts.extend(custom.then(|| read_only(mount("custom-config", CUSTOM_CONFIG_PATH))));
+    let mut env = vec![
+        field("POD_IP", "status.podIP"),
+        field("POD_NAME", "metadata.name"),
+        variable("RACK", rack.name.to_owned()),
+        variable("DC", DATACENTER.to_owned()),
+    ];
+    // A node that has lost its data asks the others where it was.
+    if let Login::Secret { name, .. } = &plan.login {
+        env.push(secret("CASSANDRA_LOGIN_USERNAME", name, "username"));
+        env.push(secret("CASSANDRA_LOGIN_PASSWORD", name, "password"));
+    }
     Container {
         name: names::RENDER_CONTAINER.to_owned(),
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         args: Some(vec!["render-config".to_owned()]),
-        env: Some(vec![
-            field("POD_IP", "status.podIP"),
-            field("POD_NAME", "metadata.name"),
-            variable("RACK", rack.name.to_owned()),
-            variable("DC", DATACENTER.to_owned()),
-        ]),
+        env: Some(env),
         resources: node.resources.clone(),
         security_context: Some(restricted(user_of(node))),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
@@ -232,6 +238,14 @@ fn field(name: &str, path: &str) -> EnvVar {
         Some(ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() });
     let value_from = Some(EnvVarSource { field_ref, ..EnvVarSource::default() });
     EnvVar { name: name.to_owned(), value: None, value_from }
+}
+
+/// From a key of a Secret; nothing if that is not there.
+fn secret(variable: &str, secret: &str, key: &str) -> EnvVar {
+    let secret_key_ref =
+        Some(SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: Some(true) });
+    let value_from = Some(EnvVarSource { secret_key_ref, ..EnvVarSource::default() });
+    EnvVar { name: variable.to_owned(), value: None, value_from }
 }
 
 fn mount(volume: &str, path: &str) -> VolumeMount {

@@ -35,12 +35,12 @@ const REFUSED: [(&str, &str); 14] = [
 
 /// The first thing that is wrong. A ring that runs keeps the memory that it has.
 pub fn unfit(plan: &Plan, runs: bool) -> Option<Refusal> {
-    inline(plan).or_else(|| plan.racks.iter().find_map(|rack| of_rack(plan, rack, runs)))
+    inline(plan, runs).or_else(|| plan.racks.iter().find_map(|rack| of_rack(plan, rack, runs)))
 }
 
-fn inline(plan: &Plan) -> Option<Refusal> {
+fn inline(plan: &Plan, runs: bool) -> Option<Refusal> {
     let text = plan.cassandra.spec.configuration.as_ref()?.inline.get(api::names::CONFIG_KEY)?;
-    let problem = render_config::problem(text)?;
+    let problem = render_config::problem(text, !runs)?;
     Some(Refusal::new("ConfigInvalid", format!("spec.configuration.inline: cassandra.yaml: {problem}")))
 }
 

@@ -2,13 +2,15 @@
 //!
 //! It lays, in this order, the user's Secret, the user's inline settings and the operator's settings over the image's
 //! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server
-//! and, before the first start of a node, to the nodes before it.
+//! and, before a node has joined its ring, to the nodes before it.
 //!
 //! What can be known of the user's settings before there is a pod is asked of [`problem`].
 
 mod commit_log;
 mod exclusive;
+mod former;
 mod owned;
+mod part;
 mod rackdc;
 mod seeds;
 mod spelling;
@@ -18,11 +20,16 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use api::names::CONFIG_KEY;
+use cassandra::Credentials;
+use serde_yaml::Mapping;
 use thiserror::Error;
 
+use self::part::{Found, Part};
 use crate::desired::{
-    CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY, RELEASE_FILE,
+    CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY,
+    RELEASE_FILE,
 };
+use crate::members::Members;
 
 /// What is known of the node only in its pod.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,6 +46,23 @@ pub struct Node {
     /// Datacenter of the node.
     #[arg(long, env = "DC")]
     pub datacenter: String,
+}
+
+/// Who asks the other nodes, where a login is needed.
+#[derive(clap::Args, Clone)]
+pub struct Login {
+    /// Name of the superuser.
+    #[arg(long, env = "CASSANDRA_LOGIN_USERNAME", hide_env_values = true)]
+    username: Option<String>,
+    /// Its password.
+    #[arg(long, env = "CASSANDRA_LOGIN_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+}
+
+impl Login {
+    fn credentials(self) -> Option<Credentials> {
+        Some(Credentials { username: self.username?, password: self.password? })
+    }
 }
 
 /// Why there is no configuration. Kubernetes shows it as the message of the failed init container.
@@ -65,7 +89,7 @@ pub enum Error {
 }
 
 /// Renders the configuration in place. Repeating it gives the same: the copy of the image's own comes first each time.
-pub fn run(node: &Node) -> Result<(), Error> {
+pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
     let config = Path::new(CONFIG_PATH);
     let base_path = config.join(CONFIG_KEY);
     let base = read(&base_path)?.ok_or_else(|| Error::Content {
@@ -86,17 +110,58 @@ pub fn run(node: &Node) -> Result<(), Error> {
         let problem = format!("the Secret has no key {CONFIG_KEY}");
         return Err(Error::Content { origin: USER, problem });
     }
-    let rendered = sources.render(node)?;
-    if is_first_start(Path::new(DATA_PATH)) {
-        seeds::wait_for_ring(&rendered.seeds)
-            .map_err(|problem| Error::Content { origin: "seeds", problem })?;
-    } else {
-        adapt_commit_log(config)?;
-        seeds::wait_for_addresses(&rendered.seeds);
+    let members = members(&operator.join(MEMBERS_KEY))?;
+    let data = Path::new(DATA_PATH);
+    let found = Found::on(data)?;
+    let ring_is_up = !found.data && seeds::anybody_is_up(&members, &node.pod).await;
+    let part = Part::of(&members, &node.pod, &found, ring_is_up);
+    part.note(data)?;
+    let release = release(config)?;
+    let defaults = owned::defaults(release, members.order.len());
+    let rendered = sources.render(node, defaults, part.is_own_seed())?;
+    match &part {
+        Part::Founder => eprintln!("begins the ring"),
+        Part::Member => {
+            adapt_commit_log(release)?;
+            seeds::wait_for_addresses(&rendered.seeds).await;
+        }
+        Part::Newcomer { after } => {
+            eprintln!("joins the ring");
+            if let Some(host) = after {
+                seeds::wait_until_joined(host).await;
+            }
+        }
+        Part::Successor { was } => {
+            let former = former::address(&members, &node.pod, was, login.credentials().as_ref()).await?;
+            match former {
+                Some(address) => replace(config, address)?,
+                None => eprintln!("its ring does not know it any more: it joins as a new node"),
+            }
+        }
     }
     write(&base_path, &rendered.cassandra_yaml)?;
     write(&config.join("cassandra-rackdc.properties"), &rackdc::properties(&node.datacenter, &node.rack))
 }
+
+/// Who belongs to the ring. A Secret that was made before there was such a key says nothing.
+fn members(path: &Path) -> Result<Members, Error> {
+    let Some(text) = read(path)? else { return Ok(Members::default()) };
+    serde_json::from_str(&text).map_err(|error| Error::Content {
+        origin: "the operator's own list of nodes",
+        problem: format!("it cannot be read: {error}"),
+    })
+}
+
+/// Has Cassandra take the place of its former self, once: the option is ignored by a node that has joined.
+fn replace(config: &Path, address: IpAddr) -> Result<(), Error> {
+    eprintln!("its data is gone: it takes the place that it had at {address}, and fetches its share from the others");
+    let path = config.join(JVM_OPTIONS);
+    let options = read(&path)?.unwrap_or_default();
+    write(&path, &format!("{options}\n-Dcassandra.replace_address_first_boot={address}\n"))
+}
+
+/// Options of the JVM, one a line, that the launch script of all releases since 4.0 reads.
+const JVM_OPTIONS: &str = "jvm-server.options";
 
 const USER: &str = "spec.configuration.secretName";
 
@@ -110,15 +175,16 @@ struct Sources {
 
 struct Rendered {
     cassandra_yaml: String,
-    /// The other nodes that this one asks for the ring.
-    seeds: seeds::Others,
+    /// The other seeds.
+    seeds: Vec<String>,
 }
 
 impl Sources {
-    fn render(&self, node: &Node) -> Result<Rendered, Error> {
+    fn render(&self, node: &Node, defaults: Mapping, own_seed: bool) -> Result<Rendered, Error> {
         let refused = |origin| move |problem| Error::Content { origin, problem };
         let base = "cassandra.yaml of the image";
         let mut settings = yaml::parse(&self.base).map_err(refused(base))?;
+        yaml::lay_over(&mut settings, defaults).map_err(refused(base))?;
         for (origin, text) in [(USER, &self.user), ("spec.configuration.inline", &self.inline)] {
             let Some(text) = text else { continue };
             let user = yaml::parse(text).map_err(refused(origin))?;
@@ -129,24 +195,30 @@ impl Sources {
         let operator = yaml::parse(&self.operator).map_err(refused(origin))?;
         yaml::lay_over(&mut settings, operator).map_err(refused(origin))?;
         yaml::lay_over(&mut settings, owned::of_node(node)).map_err(refused(origin))?;
-        let seeds = seeds::localize(&mut settings, node).map_err(refused(origin))?;
+        let seeds = seeds::localize(&mut settings, node, own_seed).map_err(refused(origin))?;
         let cassandra_yaml = yaml::print(&settings).map_err(refused(base))?;
         Ok(Rendered { cassandra_yaml, seeds })
     }
 }
 
+/// Major and minor release of the image, where that tells.
+fn release(config: &Path) -> Result<Option<(u32, u32)>, Error> {
+    let text = read(&config.join(RELEASE_FILE))?.unwrap_or_default();
+    let mut numbers = text.trim().split('.').map(str::parse);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return Ok(None) };
+    Ok(Some((major, minor)))
+}
+
 /// After a newer release: see [`commit_log`].
-fn adapt_commit_log(config: &Path) -> Result<(), Error> {
-    let release = read(&config.join(RELEASE_FILE))?.unwrap_or_default();
-    let mut numbers = release.trim().split('.').map(str::parse);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+fn adapt_commit_log(release: Option<(u32, u32)>) -> Result<(), Error> {
+    let Some(release) = release else {
         eprintln!(
             "the image has no variable CASSANDRA_VERSION: the commit log of a newer release would not be adapted"
         );
         return Ok(());
     };
     let folder = Path::new(DATA_PATH).join("commitlog");
-    let lines = commit_log::adapt(&folder, (major, minor)).map_err(|source| Error::File {
+    let lines = commit_log::adapt(&folder, release).map_err(|source| Error::File {
         verb: "adapt",
         path: folder,
         source,
@@ -157,18 +229,14 @@ fn adapt_commit_log(config: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is wrong with settings of the user's, whatever the image: the first thing that would keep a node from starting.
-pub(crate) fn problem(settings: &str) -> Option<String> {
+/// What is wrong with settings of the user's, whatever the image: the first thing that would keep a node from starting, or that
+/// a `new` ring must not be made with.
+pub(crate) fn problem(settings: &str, new: bool) -> Option<String> {
     let checked = yaml::parse(settings).and_then(|user| {
-        owned::check(&user)?;
+        if new { owned::check_new(&user)? } else { owned::check(&user)? }
         yaml::lay_over(&mut serde_yaml::Mapping::new(), user)
     });
     checked.err()
-}
-
-/// Whether this node has never been part of a ring: Cassandra makes its system tables before anything else.
-fn is_first_start(data: &Path) -> bool {
-    !data.join("data/system").exists()
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {

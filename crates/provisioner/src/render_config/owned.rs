@@ -31,10 +31,27 @@ const OWNED: [(&str, &str); 23] = [
     ("initial_token", "one value cannot serve several nodes"),
 ];
 
+/// Refused for a new ring only: one that was made with them goes on, and the operator's values, which matter to new nodes alone,
+/// win.
+const OWNED_FROM_BIRTH: [(&str, &str); 3] = [
+    ("allocate_tokens_for_local_replication_factor", "it follows from the number of racks"),
+    ("allocate_tokens_for_keyspace", "tokens are chosen for the number of racks"),
+    ("auto_bootstrap", "a node that does not fetch its share answers reads with nothing"),
+];
+
+/// The same for a ring that is not there yet.
+pub(super) fn check_new(user: &Mapping) -> Result<(), String> {
+    check(user).and_then(|()| refuse(&OWNED_FROM_BIRTH, user))
+}
+
 /// Refuses a user's setting that the operator makes itself.
 pub(super) fn check(user: &Mapping) -> Result<(), String> {
     locks_nobody_out(user)?;
-    match OWNED.iter().find(|(key, _)| user.contains_key(key)) {
+    refuse(&OWNED, user)
+}
+
+fn refuse(owned: &[(&str, &str)], user: &Mapping) -> Result<(), String> {
+    match owned.iter().find(|(key, _)| user.contains_key(key)) {
         Some((key, why)) => Err(format!("{key} is set by the operator ({why}); remove it")),
         None => Ok(()),
     }
@@ -57,6 +74,16 @@ fn locks_nobody_out(user: &Mapping) -> Result<(), String> {
     Ok(())
 }
 
+/// What the operator would rather have than the image's own, where the user says nothing: in a ring of two, whose logins have two
+/// copies, a quorum of them is both nodes, and nobody could log in while one is away. 4.0 has no such setting.
+pub(super) fn defaults(release: Option<(u32, u32)>, nodes: usize) -> Mapping {
+    let mut defaults = Mapping::new();
+    if nodes == 2 && release >= Some((4, 1)) {
+        defaults.insert("auth_read_consistency_level".into(), "LOCAL_ONE".into());
+    }
+    defaults
+}
+
 /// The settings that differ from node to node.
 pub(super) fn of_node(node: &Node) -> Mapping {
     let ip = || Value::from(node.ip.to_string());
@@ -64,4 +91,26 @@ pub(super) fn of_node(node: &Node) -> Mapping {
         .into_iter()
         .map(|(key, value)| (Value::from(key), value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::two(Some((4, 1)), 2, true)]
+    #[case::two_of_later(Some((5, 0)), 2, true)]
+    #[case::three(Some((4, 1)), 3, false)]
+    #[case::one(Some((4, 1)), 1, false)]
+    #[case::before(Some((4, 0)), 2, false)]
+    #[case::unknown(None, 2, false)]
+    fn one_of_two_nodes_is_enough_to_log_in(
+        #[case] release: Option<(u32, u32)>,
+        #[case] nodes: usize,
+        #[case] is_set: bool,
+    ) {
+        assert_eq!(defaults(release, nodes).contains_key("auth_read_consistency_level"), is_set);
+    }
 }

@@ -34,7 +34,7 @@ fn render(user: Option<&str>, inline: Option<&str>) -> Result<Rendered, Error> {
         inline: text(inline),
         operator: OPERATOR.to_owned(),
     };
-    sources.render(&node())
+    sources.render(&node(), serde_yaml::Mapping::new(), true)
 }
 
 #[test]
@@ -84,8 +84,18 @@ fn what_the_user_must_not_say_is_named(#[case] user: &str, #[case] problem: &str
         assert!(error.contains(problem), "{error}");
     }
     // The same is known before there is a pod.
-    let early = super::problem(user).expect("it is known");
+    let early = super::problem(user, false).expect("it is known");
     assert!(early.contains(problem), "{early}");
+}
+
+/// A ring that was made with such a setting goes on.
+#[rstest]
+#[case("auto_bootstrap: false")]
+#[case("allocate_tokens_for_local_replication_factor: 2")]
+#[case("allocate_tokens_for_keyspace: shop")]
+fn how_nodes_join_is_the_operators_for_new_rings(#[case] user: &str) {
+    assert!(super::problem(user, true).expect("it is refused").contains("is set by the operator"));
+    assert_eq!(super::problem(user, false), None);
 }
 
 #[rstest]
@@ -188,16 +198,6 @@ fn nested_values_survive_the_round_trip() {
     let once = yaml::parse(text).unwrap();
     let twice = yaml::parse(&yaml::print(&once).unwrap()).unwrap();
     assert_eq!(once, twice);
-}
-
-#[test]
-fn a_node_without_system_tables_starts_for_the_first_time() {
-    let data = std::env::temp_dir().join(format!("provisioner-first-start-{}", std::process::id()));
-    std::fs::create_dir_all(data.join("data")).unwrap();
-    assert!(is_first_start(&data));
-    std::fs::create_dir_all(data.join("data/system")).unwrap();
-    assert!(!is_first_start(&data));
-    std::fs::remove_dir_all(data).unwrap();
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -30,7 +32,7 @@ fn seen(ready: Option<i32>) -> Observed {
 fn verdict(accepting: bool, ready: bool, failures: u32) -> Verdict {
     let check = |ok: bool| if ok { Ok(()) } else { Err("pod db-0: no answer".to_owned()) };
     Verdict {
-        report: Report { accepting: check(accepting), ready: check(ready) },
+        report: Report { accepting: check(accepting), ready: check(ready), host_ids: BTreeMap::new() },
         silent: if accepting { 0 } else { failures },
         failed: if ready { 0 } else { failures },
     }
@@ -49,6 +51,20 @@ fn says(cassandra: &Cassandra, type_: &str) -> (String, String, String) {
     let status = cassandra.status.as_ref().unwrap();
     let condition = condition::get(&status.conditions, type_).unwrap().clone();
     (condition.status, condition.reason, condition.message)
+}
+
+/// They are what a node is known by when its data is lost, so what a broken ring says does not take their place.
+#[test]
+fn host_ids_are_those_of_the_last_time_that_all_nodes_agreed() {
+    let ids = |id: &str| BTreeMap::from([("db-0".to_owned(), id.to_owned())]);
+    let mut well = verdict(true, true, 0);
+    well.report.host_ids = ids("1");
+    let known = next(&cassandra(&json!({})), &seen(Some(1)), Some(&well));
+    assert_eq!(known.status.as_ref().unwrap().host_ids, ids("1"));
+    let broken = next(&known, &seen(Some(0)), Some(&verdict(false, false, 1)));
+    assert_eq!(broken.status.as_ref().unwrap().host_ids, ids("1"));
+    well.report.host_ids = ids("2");
+    assert_eq!(next(&broken, &seen(Some(1)), Some(&well)).status.unwrap().host_ids, ids("2"));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn demo() -> Result<()> {
 
     step("a client that writes and reads rows at QUORUM without pause");
     let pods = manifests::pods(RING);
-    load::start(NAMESPACE, RING, &pods.each_ref().map(String::as_str))?;
+    load::start(NAMESPACE, RING, &pods.each_ref().map(String::as_str), pods.len())?;
     let before = summary::releases()?;
 
     step(&format!("a CassandraOpsRequest: UpdateVersion to {TARGET}"));

@@ -1,0 +1,159 @@
+//! A ring of three racks with two nodes each that loses volumes and pods, and a node that is alone.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use e2e::client::{Login, cql};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for};
+use e2e::{load, machine, manifests, operators, update};
+use serde_json::json;
+
+use crate::Row;
+use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring};
+
+const N: &str = "shapes-lost";
+const SHAPE: &[usize] = &[2, 2, 2];
+const CHART: &str = "../charts/cassandra-operators";
+
+pub fn rows() -> Vec<Row> {
+    let row = |name: &str, play: fn() -> Result<String>| Row { name: name.to_owned(), play: Box::new(play) };
+    vec![
+        row("lost-volume-of-the-founder", || heals("ring-rack-a-0", false)),
+        row("lost-volume-no-operator", || heals("ring-rack-b-1", true)),
+        row("sick-neighbour", sick_neighbour),
+        row("all-pods-at-once", all_at_once),
+        row("lost-volume-in-an-update", in_an_update),
+        row("lost-volume-alone", alone),
+    ]
+}
+
+/// The ring with rows in it, made if it is not there.
+fn made() -> Result<()> {
+    if text(&get(N, "cas/ring").unwrap_or_default(), "/status/phase").is_empty() {
+        ring(N, SHAPE, "4.1.10")?;
+        let (_, first) = pods(SHAPE);
+        load::start(N, "ring", &borrowed(&first), 3)?;
+        wait_for("some rows", N, 60, || Ok((load::progress(N).acknowledged > 1000).then_some(())))?;
+        let verdict = load::stop(N)?;
+        ensure!(verdict.all_is_there(), "{verdict}");
+    }
+    phase(N, "cas/ring", &["Ready"], 300).map(drop)
+}
+
+fn lose(namespace: &str, pod: &str) -> Result<()> {
+    kubectl(&["delete", "pvc", "-n", namespace, &format!("data-{pod}"), "--wait=false"])?;
+    kubectl(&["delete", "pod", "-n", namespace, pod, "--wait=false"]).map(drop)
+}
+
+fn host_id(pod: &str) -> Result<String> {
+    Ok(text(&get(N, "cas/ring")?, &format!("/status/hostIDs/{pod}")))
+}
+
+/// The pod is there again, ready, and another one than before.
+fn pod_is_back(namespace: &str, pod: &str, before: &str, seconds: u64) -> Result<()> {
+    wait_for(&format!("{pod} to come back"), namespace, seconds, || {
+        let found = get(namespace, &format!("pod/{pod}"))?;
+        let ready = condition(&found, "Ready").is_some_and(|ready| ready["status"] == "True");
+        Ok((ready && text(&found, "/metadata/uid") != before).then_some(()))
+    })
+}
+
+fn uid(namespace: &str, pod: &str) -> Result<String> {
+    Ok(text(&get(namespace, &format!("pod/{pod}"))?, "/metadata/uid"))
+}
+
+/// A pod without its data takes its place again, whoever looks on.
+fn heals(pod: &str, without_operators: bool) -> Result<String> {
+    made()?;
+    let (before, was) = (uid(N, pod)?, host_id(pod)?);
+    ensure!(!was.is_empty(), "the status does not tell the host id of {pod}");
+    if without_operators {
+        operators::in_cluster(0, Path::new(CHART))?;
+    }
+    lose(N, pod)?;
+    let back = pod_is_back(N, pod, &before, 400);
+    if without_operators {
+        operators::in_cluster(1, Path::new(CHART))?;
+    }
+    back?;
+    phase(N, "cas/ring", &["Ready"], 200)?;
+    every_node_has_its_share(N, 6)?;
+    let now = wait_for("its new host id", N, 60, || Ok(Some(host_id(pod)?).filter(|now| *now != was)))?;
+    Ok(format!("{was} became {now}; Ready, 6 nodes, no other one known"))
+}
+
+/// The first pod of a rack cannot start; the second one comes back nevertheless.
+fn sick_neighbour() -> Result<String> {
+    made()?;
+    let (sick, well) = ("ring-rack-a-0", "ring-rack-a-1");
+    let claim = format!("data-{sick}");
+    machine::in_volume(N, &claim, "chown -R 0:0 \"$1\"/data; chmod -R go-rwx \"$1\"/data")?;
+    machine::kill(N, sick, "cassandra")?;
+    let before = uid(N, well)?;
+    kubectl(&["delete", "pod", "-n", N, well, "--wait=false"])?;
+    let back = pod_is_back(N, well, &before, 240);
+    let ring = get(N, "cas/ring")?;
+    let said = condition(&ring, "ReplicaReady").map(|it| text(it, "/message")).unwrap_or_default();
+    machine::in_volume(N, &claim, "chown -R --reference=\"$1\"/commitlog \"$1\"/data; chmod -R go+rX \"$1\"/data")?;
+    kubectl(&["delete", "pod", "-n", N, sick, "--grace-period=1"])?;
+    back?;
+    phase(N, "cas/ring", &["Ready"], 300)?;
+    Ok(format!("{well} came back; meanwhile: {said}"))
+}
+
+fn all_at_once() -> Result<String> {
+    made()?;
+    let started = std::time::Instant::now();
+    kubectl(&["delete", "pods", "-n", N, "-l", "app.kubernetes.io/name=cassandras.kubedb.com", "--wait=true"])?;
+    wait_for("the ring to notice", N, 60, || {
+        Ok((text(&get(N, "cas/ring")?, "/status/phase") != "Ready").then_some(()))
+    })?;
+    phase(N, "cas/ring", &["Ready"], 600)?;
+    every_node_has_its_share(N, 6)?;
+    Ok(format!("Ready again after {} s", started.elapsed().as_secs()))
+}
+
+fn in_an_update() -> Result<String> {
+    made()?;
+    let pod = "ring-rack-a-0";
+    apply(&manifests::update(N, "to-5-0", "ring", "5.0.6").to_string())?;
+    wait_for("the second rack", N, 600, || {
+        Ok(condition(&get(N, "casops/to-5-0")?, "EvictPod--ring-rack-b-0").map(drop))
+    })?;
+    let before = uid(N, pod)?;
+    lose(N, pod)?;
+    pod_is_back(N, pod, &before, 400)?;
+    let request = phase(N, "casops/to-5-0", &["Successful", "Failed", "Denied"], 1200)?;
+    ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
+    let (all, _) = pods(SHAPE);
+    update::is_whole_on(N, "ring", &borrowed(&all), "5.0.6")?;
+    every_node_has_its_share(N, 6)?;
+    remove_namespace(N)?;
+    Ok("back while the update went on; Successful, 6 nodes".to_owned())
+}
+
+/// Nobody else has the data: it does not begin anew by itself, and lets nobody in.
+fn alone() -> Result<String> {
+    const M: &str = "shapes-alone";
+    fresh_namespace(M)?;
+    apply(&manifests::standalone(M, "ring", "4.1.10").to_string())?;
+    phase(M, "cas/ring", &["Ready"], 240)?;
+    let lost = text(&get(M, "cas/ring")?, "/status/hostIDs/ring-0");
+    lose(M, "ring-0")?;
+    let said = wait_for("a word on the loss", M, 240, || {
+        let ring = get(M, "cas/ring")?;
+        let said = condition(&ring, "ReplicaReady").map(|it| text(it, "/message")).unwrap_or_default();
+        Ok(Some(said).filter(|said| said.contains(&lost)))
+    })?;
+    let standard = cql(M, "ring", &Login::Plain("cassandra", "cassandra"), "SELECT key FROM system.local");
+    ensure!(standard.is_err(), "cassandra/cassandra can log in");
+    kubectl(&["annotate", "cas", "ring", "-n", M, &format!("kubedb.com/accept-data-loss={lost}")])?;
+    wait_for("a new ring", M, 600, || {
+        let ring = get(M, "cas/ring")?;
+        let id = text(&ring, "/status/hostIDs/ring-0");
+        Ok((text(&ring, "/status/phase") == "Ready" && id != lost).then_some(()))
+    })
+    .context("after the loss was accepted")?;
+    remove_namespace(M)?;
+    Ok(said)
+}
