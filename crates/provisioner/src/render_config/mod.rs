@@ -202,7 +202,7 @@ impl Sources {
 }
 
 /// Major and minor release of the image, where that tells.
-fn release(config: &Path) -> Result<Option<(u32, u32)>, Error> {
+fn release(config: &Path) -> Result<Option<(u64, u64)>, Error> {
     let text = read(&config.join(RELEASE_FILE))?.unwrap_or_default();
     let mut numbers = text.trim().split('.').map(str::parse);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return Ok(None) };
@@ -210,7 +210,7 @@ fn release(config: &Path) -> Result<Option<(u32, u32)>, Error> {
 }
 
 /// After a newer release: see [`commit_log`].
-fn adapt_commit_log(release: Option<(u32, u32)>) -> Result<(), Error> {
+fn adapt_commit_log(release: Option<(u64, u64)>) -> Result<(), Error> {
     let Some(release) = release else {
         eprintln!(
             "the image has no variable CASSANDRA_VERSION: the commit log of a newer release would not be adapted"

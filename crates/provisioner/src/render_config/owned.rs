@@ -76,7 +76,7 @@ fn locks_nobody_out(user: &Mapping) -> Result<(), String> {
 
 /// What the operator would rather have than the image's own, where the user says nothing: in a ring of two, whose logins have two
 /// copies, a quorum of them is both nodes, and nobody could log in while one is away. 4.0 has no such setting.
-pub(super) fn defaults(release: Option<(u32, u32)>, nodes: usize) -> Mapping {
+pub(super) fn defaults(release: Option<(u64, u64)>, nodes: usize) -> Mapping {
     let mut defaults = Mapping::new();
     if nodes == 2 && release >= Some((4, 1)) {
         defaults.insert("auth_read_consistency_level".into(), "LOCAL_ONE".into());
@@ -107,7 +107,7 @@ mod tests {
     #[case::before(Some((4, 0)), 2, false)]
     #[case::unknown(None, 2, false)]
     fn one_of_two_nodes_is_enough_to_log_in(
-        #[case] release: Option<(u32, u32)>,
+        #[case] release: Option<(u64, u64)>,
         #[case] nodes: usize,
         #[case] is_set: bool,
     ) {
