@@ -6,10 +6,9 @@ use anyhow::{Context, Result, ensure};
 use e2e::client::{Login, cql};
 use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for};
 use e2e::{load, machine, manifests, operators, update};
-use serde_json::json;
 
 use crate::Row;
-use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring};
+use crate::born::{borrowed, every_node_has_its_share, pods, ring};
 
 const N: &str = "shapes-lost";
 const SHAPE: &[usize] = &[2, 2, 2];
