@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
+use std::path::Path;
+
 use anyhow::Result;
 use e2e::client::{Login, cql};
 use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, patch, phase, text, wait_for};
-use e2e::manifests;
+use e2e::{manifests, operators};
 use serde_json::{Value, json};
 
+const CHART: &str = "../charts/cassandra-operators";
 const NAMESPACE: &str = "e2e-standalone";
 const CASSANDRA: &str = "cas/db";
 const CLAIM: &str = "pvc/data-db-0";
@@ -18,6 +21,7 @@ fn the_lives_of_a_node() -> Result<()> {
     fresh_namespace(NAMESPACE)?;
     wrong_settings_are_named()?;
     settings_take_effect()?;
+    a_set_of_the_release_before_is_made_anew_around_its_pod()?;
     do_not_terminate_means_it()?;
     halt_keeps_volume_and_login()?;
     delete_keeps_the_login()?;
@@ -71,6 +75,32 @@ fn settings_take_effect() -> Result<()> {
     )?;
     assert!(rows[0].to_string().contains("7h"), "{rows:?}");
     Ok(())
+}
+
+/// Kubernetes never changes how a StatefulSet makes its pods.
+fn a_set_of_the_release_before_is_made_anew_around_its_pod() -> Result<()> {
+    const SET: &str = "statefulset/db";
+    let uid = |object: &str| Ok::<_, anyhow::Error>(text(&get(NAMESPACE, object)?, "/metadata/uid"));
+    let (pod, mut set) = (uid("pod/db-0")?, get(NAMESPACE, SET)?);
+    assert_eq!(set["spec"]["podManagementPolicy"], "Parallel");
+    set["spec"]["podManagementPolicy"] = json!("OrderedReady");
+    set["status"] = Value::Null;
+    for key in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+        set["metadata"][key] = Value::Null;
+    }
+    operators::in_cluster(0, Path::new(CHART))?;
+    kubectl(&["delete", "-n", NAMESPACE, SET, "--cascade=orphan", "--timeout=60s"])?;
+    apply(&set.to_string())?;
+    let old = uid(SET)?;
+    operators::in_cluster(1, Path::new(CHART))?;
+    wait_for("another StatefulSet around the pod", NAMESPACE, 60, || {
+        let set = get(NAMESPACE, SET)?;
+        let counted = set["status"]["readyReplicas"] == 1;
+        Ok((counted && text(&set, "/metadata/uid") != old).then_some(()))
+    })?;
+    assert_eq!(get(NAMESPACE, SET)?["spec"]["podManagementPolicy"], "Parallel");
+    assert_eq!(uid("pod/db-0")?, pod);
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 60).map(drop)
 }
 
 fn do_not_terminate_means_it() -> Result<()> {
