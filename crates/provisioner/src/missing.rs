@@ -7,7 +7,7 @@ use kube::api::ListParams;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::observe::Observed;
+use crate::observe::{Observed, PodSeen};
 use crate::plan::Plan;
 
 /// A pod is made in less.
@@ -51,8 +51,7 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
     }
 }
 
-/// The first pod of a rack that is not ready, if it is not there: the later ones wait for it. Not where a pod in trouble says
-/// more.
+/// The first pod that is not there, although its PetSet is. Not where a pod in trouble says more.
 fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String, usize)> {
     if observed.pods.iter().any(|pod| pod.trouble.is_some()) {
         return None;
@@ -61,9 +60,9 @@ fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String
     for rack in &observed.racks {
         let size = usize::try_from(rack.desired).unwrap_or_default();
         let pods = observed.pods.get(first..first + size)?;
-        if let Some(position) = pods.iter().position(|pod| !pod.ready)
-            && rack.ready.is_some()
-            && context.caches.pods.get(&plan.namespace, &pods[position].name).is_none()
+        let is_there = |pod: &PodSeen| context.caches.pods.get(&plan.namespace, &pod.name).is_some();
+        if rack.ready.is_some()
+            && let Some(position) = pods.iter().position(|pod| !is_there(pod))
         {
             return Some((rack.petset.clone(), first + position));
         }
