@@ -85,10 +85,8 @@ fn secret(name: &str, data: &Value) -> Secret {
     serde_json::from_value(json!({ "metadata": metadata, "data": data })).unwrap()
 }
 
-/// Reconciles until all racks have begun, the second after the first.
+/// Reconciles until all racks have begun.
 async fn begin(api: &FakeApi, memory: &Memory) {
-    step(api, memory).await.unwrap();
-    make_ready(api);
     step(api, memory).await.unwrap();
     assert_eq!(api.list::<PetSet>().len(), 2);
 }
@@ -129,19 +127,6 @@ async fn a_new_cassandra_gets_all_its_objects_and_a_finalizer() {
     assert_eq!(cassandra(&api).finalizers(), [CASSANDRA_FINALIZER]);
     assert!(api.get::<Secret>(NAMESPACE, "db-auth").unwrap().owner_references().is_empty());
     assert_eq!(cassandra(&api).status.unwrap().phase, Some(api::cassandra::Phase::Provisioning));
-}
-
-#[tokio::test]
-async fn a_rack_begins_when_the_one_before_it_is_ready() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    let petsets = || api.list::<PetSet>().iter().map(ResourceExt::name_any).collect::<Vec<_>>();
-    for _ in 0..2 {
-        step(&api, &memory).await.unwrap();
-        assert_eq!(petsets(), ["db-rack-a"]);
-    }
-    make_ready(&api);
-    step(&api, &memory).await.unwrap();
-    assert_eq!(petsets(), ["db-rack-a", "db-rack-b"]);
 }
 
 #[tokio::test]
