@@ -85,8 +85,10 @@ fn secret(name: &str, data: &Value) -> Secret {
     serde_json::from_value(json!({ "metadata": metadata, "data": data })).unwrap()
 }
 
-/// Reconciles until all racks have begun.
+/// Reconciles until all racks are ready.
 async fn begin(api: &FakeApi, memory: &Memory) {
+    step(api, memory).await.unwrap();
+    make_ready(api);
     step(api, memory).await.unwrap();
     assert_eq!(api.list::<PetSet>().len(), 2);
 }
@@ -197,7 +199,7 @@ async fn while_halted_nothing_is_written_but_the_status(#[case] begun: bool) {
 #[tokio::test]
 async fn status_stays_true_while_halted() {
     let (api, memory) = (fake(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    step(&api, &memory).await.unwrap();
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = true);
     step(&api, &memory).await.unwrap();
     assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "SomeReplicasNotReady");
