@@ -28,9 +28,7 @@ pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
 
 /// A ring of racks with so many nodes each.
 pub fn shape(namespace: &str, name: &str, version: &str, racks: &[usize]) -> Value {
-    let rack = |(rack, nodes): (&str, &usize)| {
-        json!({ "name": rack, "replicas": nodes, "storage": storage(), "podTemplate": template(RING) })
-    };
+    let rack = |(rack, nodes): (&str, &usize)| json!({ "name": rack, "replicas": nodes, "storage": storage(), "podTemplate": template(RING) });
     let racks: Vec<_> = ["a", "b", "c", "d"].into_iter().zip(racks).map(rack).collect();
     cassandra(namespace, name, version, &json!({ "topology": { "rack": racks } }))
 }

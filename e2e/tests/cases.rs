@@ -47,8 +47,8 @@ fn cases(words: &[String]) -> Result<bool> {
     let named =
         |case: &&Case| words.is_empty() || words.iter().any(|word| case.0.replace(' ', "-").contains(word));
     let chosen: Vec<&Case> = all.iter().filter(named).collect();
-    let names = || all.iter().map(|(name, _)| name.replace(' ', "-")).collect::<Vec<_>>().join("\n");
-    ensure!(!chosen.is_empty(), "no case is called {}; there are:\n{}", words.join(" or "), names());
+    let listed = || all.iter().map(|(name, _)| name.replace(' ', "-")).collect::<Vec<_>>().join("\n");
+    ensure!(!chosen.is_empty(), "no case is called {}; there are:\n{}", words.join(" or "), listed());
     let mut good = true;
     let mut table = vec![format!("{:<34} {:>7}  what is told", "case", "seconds")];
     for (name, play) in chosen {

@@ -126,7 +126,9 @@ async fn bring_about(
         return Ok(None);
     }
     let desired = desired::stateful_set(petset, policy.and_then(|(_, policy)| policy).as_deref());
-    if let Some((known, why)) = known.and_then(|known| Some((known, desired::needs_another(&desired, known)?))) {
+    if let Some((known, why)) =
+        known.and_then(|known| Some((known, desired::needs_another(&desired, known)?)))
+    {
         // Kubernetes takes its pods off it first; when it is gone, this is woken and makes the next one, which adopts them.
         context.writer.delete_alone(known).await.map_err(Error::from)?;
         let note = format!("StatefulSet {} is made anew around its pods: {why}", petset.name_any());

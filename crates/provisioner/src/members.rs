@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    fn host_ids(spec: Value, accepted: &str) -> Vec<String> {
+    fn host_ids(spec: &Value, accepted: &str) -> Vec<String> {
         let mut cassandra: Cassandra = serde_json::from_value(json!({
             "metadata": { "name": "db", "namespace": "ns", "annotations": { api::names::ACCEPT_DATA_LOSS: accepted } },
             "spec": spec,
@@ -60,13 +60,13 @@ mod tests {
     fn a_node_is_known_until_the_user_gives_its_data_up() {
         let storage = json!({ "resources": { "requests": { "storage": "1Gi" } } });
         let spec = json!({ "version": "4.1.10", "storage": storage });
-        assert_eq!(host_ids(spec.clone(), "0"), ["db-0", "db-1"]);
-        assert_eq!(host_ids(spec.clone(), "1"), ["db-1"]);
-        assert_eq!(host_ids(spec, "2, 1"), [""; 0]);
+        assert_eq!(host_ids(&spec, "0"), ["db-0", "db-1"]);
+        assert_eq!(host_ids(&spec, "1"), ["db-1"]);
+        assert_eq!(host_ids(&spec, "2, 1"), [""; 0]);
     }
 
     #[test]
     fn a_single_node_without_a_volume_begins_anew_each_time() {
-        assert_eq!(host_ids(json!({ "version": "4.1.10", "storageType": "Ephemeral" }), ""), [""; 0]);
+        assert_eq!(host_ids(&json!({ "version": "4.1.10", "storageType": "Ephemeral" }), ""), [""; 0]);
     }
 }

@@ -123,7 +123,9 @@ impl<'a> Plan<'a> {
     /// its own rack in the ring and others not, Cassandra could not choose tokens for a node.
     pub fn order(&self) -> Vec<String> {
         let largest = self.racks.iter().map(|rack| rack.replicas).max().unwrap_or_default();
-        let of_rank = |n: i32| self.racks.iter().filter(move |rack| n < rack.replicas).map(move |rack| self.host(rack, n));
+        let of_rank = |n: i32| {
+            self.racks.iter().filter(move |rack| n < rack.replicas).map(move |rack| self.host(rack, n))
+        };
         (0..largest).flat_map(of_rank).collect()
     }
 
@@ -239,7 +241,8 @@ mod tests {
     #[case::one_rack(&[3], &["r0-0", "r0-1", "r0-2"])]
     fn nodes_join_by_number_over_the_racks(#[case] racks: &[i32], #[case] order: &[&str]) {
         let all = Plan::of(&cassandra(racks)).order();
-        let pods: Vec<_> = all.iter().filter_map(|host| host.split('.').next()?.strip_prefix("db-rack-")).collect();
+        let pods: Vec<_> =
+            all.iter().filter_map(|host| host.split('.').next()?.strip_prefix("db-rack-")).collect();
         assert_eq!(pods, order);
     }
 

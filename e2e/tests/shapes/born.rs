@@ -10,19 +10,8 @@ use serde_json::Value;
 
 use crate::Row;
 
-const SHAPES: [&[usize]; 11] = [
-    &[1],
-    &[2],
-    &[3],
-    &[5],
-    &[1, 1],
-    &[2, 2],
-    &[1, 1, 1],
-    &[2, 2, 2],
-    &[3, 3, 3],
-    &[2, 1, 1],
-    &[1, 1, 1, 1],
-];
+const SHAPES: [&[usize]; 11] =
+    [&[1], &[2], &[3], &[5], &[1, 1], &[2, 2], &[1, 1, 1], &[2, 2, 2], &[3, 3, 3], &[2, 1, 1], &[1, 1, 1, 1]];
 pub const LOGIN: Login = Login::Secret("ring-auth");
 
 pub fn rows() -> Vec<Row> {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use e2e::client::{Login, cql};
-use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for};
+use e2e::kubectl::{
+    apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
+};
 use e2e::{load, machine, manifests, operators, update};
 
 use crate::Row;
@@ -93,7 +95,11 @@ fn sick_neighbour() -> Result<String> {
     let back = pod_is_back(N, well, &before, 240);
     let ring = get(N, "cas/ring")?;
     let said = condition(&ring, "ReplicaReady").map(|it| text(it, "/message")).unwrap_or_default();
-    machine::in_volume(N, &claim, "chown -R --reference=\"$1\"/commitlog \"$1\"/data; chmod -R go+rX \"$1\"/data")?;
+    machine::in_volume(
+        N,
+        &claim,
+        "chown -R --reference=\"$1\"/commitlog \"$1\"/data; chmod -R go+rX \"$1\"/data",
+    )?;
     kubectl(&["delete", "pod", "-n", N, sick, "--grace-period=1"])?;
     back?;
     phase(N, "cas/ring", &["Ready"], 300)?;
@@ -103,7 +109,15 @@ fn sick_neighbour() -> Result<String> {
 fn all_at_once() -> Result<String> {
     made()?;
     let started = std::time::Instant::now();
-    kubectl(&["delete", "pods", "-n", N, "-l", "app.kubernetes.io/name=cassandras.kubedb.com", "--wait=true"])?;
+    kubectl(&[
+        "delete",
+        "pods",
+        "-n",
+        N,
+        "-l",
+        "app.kubernetes.io/name=cassandras.kubedb.com",
+        "--wait=true",
+    ])?;
     wait_for("the ring to notice", N, 60, || {
         Ok((text(&get(N, "cas/ring")?, "/status/phase") != "Ready").then_some(()))
     })?;

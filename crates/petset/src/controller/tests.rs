@@ -180,7 +180,9 @@ async fn a_stateful_set_is_made_anew_around_its_pods() {
         .unwrap(),
     );
     let status = petset(&api).status;
-    api.change("demo", "db", |petset: &mut PetSet| petset.spec.pod_management_policy = Some("Parallel".to_owned()));
+    api.change("demo", "db", |petset: &mut PetSet| {
+        petset.spec.pod_management_policy = Some("Parallel".to_owned());
+    });
     look(&api).await.unwrap();
     assert_eq!(api.list::<StatefulSet>(), []);
     look(&api).await.unwrap();
@@ -188,7 +190,10 @@ async fn a_stateful_set_is_made_anew_around_its_pods() {
     assert_ne!(after.uid(), before.uid());
     assert_eq!(after.spec.unwrap().pod_management_policy.as_deref(), Some("Parallel"));
     assert_eq!(api.get::<Pod>("demo", "db-0").unwrap().owner_references(), []);
-    assert_eq!(petset(&api).status.map(|status| status.ready_replicas), status.map(|status| status.ready_replicas));
+    assert_eq!(
+        petset(&api).status.map(|status| status.ready_replicas),
+        status.map(|status| status.ready_replicas)
+    );
 }
 
 #[tokio::test]

@@ -72,7 +72,11 @@ async fn a_ring_that_stays_silent_wakes_nobody_and_is_asked_less_often() {
 async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
     const HOUR: Duration = Duration::from_hours(1);
     let health = health();
-    let well = Verdict { report: Report { accepting: Ok(()), ready: Ok(()), host_ids: BTreeMap::new() }, silent: 0, failed: 0 };
+    let well = Verdict {
+        report: Report { accepting: Ok(()), ready: Ok(()), host_ids: BTreeMap::new() },
+        silent: 0,
+        failed: 0,
+    };
     health.memory.of("u", |known| {
         known.checks.verdict = Some(well);
         known.checks.running = true;

@@ -154,7 +154,9 @@ fn members(path: &Path) -> Result<Members, Error> {
 
 /// Has Cassandra take the place of its former self, once: the option is ignored by a node that has joined.
 fn replace(config: &Path, address: IpAddr) -> Result<(), Error> {
-    eprintln!("its data is gone: it takes the place that it had at {address}, and fetches its share from the others");
+    eprintln!(
+        "its data is gone: it takes the place that it had at {address}, and fetches its share from the others"
+    );
     let path = config.join(JVM_OPTIONS);
     let options = read(&path)?.unwrap_or_default();
     write(&path, &format!("{options}\n-Dcassandra.replace_address_first_boot={address}\n"))
@@ -233,7 +235,7 @@ fn adapt_commit_log(release: Option<(u64, u64)>) -> Result<(), Error> {
 /// a `new` ring must not be made with.
 pub(crate) fn problem(settings: &str, new: bool) -> Option<String> {
     let checked = yaml::parse(settings).and_then(|user| {
-        if new { owned::check_new(&user)? } else { owned::check(&user)? }
+        if new { owned::check_new(&user) } else { owned::check(&user) }?;
         yaml::lay_over(&mut serde_yaml::Mapping::new(), user)
     });
     checked.err()

@@ -71,7 +71,9 @@ impl Part {
         let path = data.join(MARK);
         match self {
             Self::Founder | Self::Member => match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, error)),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(failed("remove", path, error))
+                }
                 _ => Ok(()),
             },
             Self::Newcomer { .. } => super::write(&path, ""),
@@ -127,7 +129,12 @@ mod tests {
     #[case::the_second_of_a_rack("a-1", found(false, None), false, after(Some("b-0.b.ns.svc")))]
     #[case::one_that_ended_while_it_joined("a-1", found(true, Some("")), true, after(Some("b-0.b.ns.svc")))]
     #[case::one_that_nobody_knows("c-9", found(false, None), true, after(None))]
-    fn in_a_ring_that_is_made(#[case] pod: &str, #[case] found: Found, #[case] ring: bool, #[case] part: Part) {
+    fn in_a_ring_that_is_made(
+        #[case] pod: &str,
+        #[case] found: Found,
+        #[case] ring: bool,
+        #[case] part: Part,
+    ) {
         assert_eq!(Part::of(&members(&[]), pod, &found, ring), part);
     }
 

@@ -64,7 +64,10 @@ fn the_operator_wins_over_inline_over_secret_over_image() {
     "cluster_name is set by the operator (it is the name of the Cassandra object)"
 )]
 #[case::owned_nested("seed_provider: []", "seed_provider is set by the operator")]
-#[case::only_version_5("native_transport_allow_older_protocols: false", "must not be false: the operator asks")]
+#[case::only_version_5(
+    "native_transport_allow_older_protocols: false",
+    "must not be false: the operator asks"
+)]
 #[case::only_version_5_in_another_word("native_transport_allow_older_protocols: no", "must not be false")]
 #[case::no_yaml("num_tokens: [1", "it is no valid YAML")]
 #[case::duplicate("num_tokens: 1\nnum_tokens: 2", "duplicate")]

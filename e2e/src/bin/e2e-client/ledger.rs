@@ -10,7 +10,7 @@ use scylla::client::session::Session;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
-use scylla::value::{Counter, Row};
+use scylla::value::{Counter, CqlValue, Row};
 use tokio::time::{interval, sleep};
 
 use crate::connection::Connection;
@@ -146,7 +146,7 @@ impl Book {
     async fn claims(&self, key: i32, by: &str) -> Result<bool> {
         let row =
             self.run(&self.claim, (key, by)).await?.context("a conditional insert answers with a row")?;
-        let applied = row.columns.first().and_then(Option::as_ref).and_then(|value| value.as_boolean());
+        let applied = row.columns.first().and_then(Option::as_ref).and_then(CqlValue::as_boolean);
         applied.context("its first column tells whether it was applied")
     }
 
