@@ -98,7 +98,7 @@ impl Book {
                  {{'class': 'NetworkTopologyStrategy', 'replication_factor': {COPIES}}}"
             ),
             "CREATE TABLE IF NOT EXISTS ledger.counters (name text PRIMARY KEY, count counter)".to_owned(),
-            "CREATE TABLE IF NOT EXISTS ledger.claims (key int PRIMARY KEY, by text)".to_owned(),
+            "CREATE TABLE IF NOT EXISTS ledger.claims (key int PRIMARY KEY, holder text)".to_owned(),
             "CREATE TABLE IF NOT EXISTS ledger.rows (key int PRIMARY KEY, kind int)".to_owned(),
             "CREATE MATERIALIZED VIEW IF NOT EXISTS ledger.by_kind AS SELECT kind, key FROM ledger.rows \
              WHERE kind IS NOT NULL AND key IS NOT NULL PRIMARY KEY (kind, key)"
@@ -120,9 +120,9 @@ impl Book {
                 .await?,
             counted: prepare("SELECT count FROM ledger.counters WHERE name = 'all'", Consistency::All, true)
                 .await?,
-            claim: prepare("INSERT INTO ledger.claims (key, by) VALUES (?, ?) IF NOT EXISTS", quorum, false)
+            claim: prepare("INSERT INTO ledger.claims (key, holder) VALUES (?, ?) IF NOT EXISTS", quorum, false)
                 .await?,
-            claimant: prepare("SELECT by FROM ledger.claims WHERE key = ?", Consistency::All, true).await?,
+            claimant: prepare("SELECT holder FROM ledger.claims WHERE key = ?", Consistency::All, true).await?,
             insert: prepare("INSERT INTO ledger.rows (key, kind) VALUES (?, ?)", quorum, true).await?,
             viewed: prepare(
                 "SELECT key FROM ledger.by_kind WHERE kind = ? AND key = ?",
