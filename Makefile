@@ -16,11 +16,11 @@ help: ## This list
 	@echo
 	@echo "With KUBE_CONTEXT=<context>, demo and e2e use that cluster; see README.md."
 
-demo: ## Create a ring, update it from 4.1 to 5.0 under load, watch it live
+demo: ## Create a ring, update it from 4.1 to 5.0 under load, watch it live; NODES=2 has two nodes in a rack
 ifdef KUBE_CONTEXT
-	e2e/run cargo run --quiet --package e2e --bin demo
+	NODES=$(NODES) e2e/run cargo run --quiet --package e2e --bin demo
 else
-	e2e/run demo
+	NODES=$(NODES) e2e/run demo
 endif
 
 test: check unit e2e ## Lints, unit tests, end to end: what each change must pass

@@ -9,33 +9,31 @@ const RING: &str = "-Dcassandra.ring_delay_ms=5000";
 /// Options for a node that is alone.
 const ALONE: &str = "-Dcassandra.ring_delay_ms=2000 -Dcassandra.skip_wait_for_gossip_to_settle=0";
 
-/// Names of the racks of a ring.
-const RACKS: [&str; 3] = ["a", "b", "c"];
+/// Names of the racks of a ring, as many as it has.
+const RACKS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// A ring of three racks with one node each.
 pub fn ring(namespace: &str, name: &str, version: &str) -> Value {
-    ring_of(namespace, name, version, &template(RING))
+    shape(namespace, name, version, &[1, 1, 1])
 }
 
 /// The same on nodes that only pretend to run it, and looked at each second.
 pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
     let mut template = template(RING);
     fake_nodes::place(&mut template);
-    let mut ring = ring_of(namespace, name, version, &template);
+    let mut ring = ring_of(namespace, name, version, &template, &[1, 1, 1]);
     ring["spec"]["healthChecker"]["periodSeconds"] = json!(1);
     ring
 }
 
 /// A ring of racks with so many nodes each.
 pub fn shape(namespace: &str, name: &str, version: &str, racks: &[usize]) -> Value {
-    let rack = |(rack, nodes): (&str, &usize)| json!({ "name": rack, "replicas": nodes, "storage": storage(), "podTemplate": template(RING) });
-    let racks: Vec<_> = ["a", "b", "c", "d"].into_iter().zip(racks).map(rack).collect();
-    cassandra(namespace, name, version, &json!({ "topology": { "rack": racks } }))
+    ring_of(namespace, name, version, &template(RING), racks)
 }
 
-/// Names of the pods of such a ring.
+/// Names of the first pods of its racks, if it has three.
 pub fn pods(ring: &str) -> [String; 3] {
-    RACKS.map(|rack| format!("{ring}-rack-{rack}-0"))
+    ["a", "b", "c"].map(|rack| format!("{ring}-rack-{rack}-0"))
 }
 
 /// A node that is alone.
@@ -68,8 +66,9 @@ pub fn version(name: &str, image: &str) -> Value {
     })
 }
 
-fn ring_of(namespace: &str, name: &str, version: &str, template: &Value) -> Value {
-    let racks = RACKS.map(|rack| json!({ "name": rack, "storage": storage(), "podTemplate": template }));
+fn ring_of(namespace: &str, name: &str, version: &str, template: &Value, racks: &[usize]) -> Value {
+    let rack = |(rack, nodes): (&str, &usize)| json!({ "name": rack, "replicas": nodes, "storage": storage(), "podTemplate": template });
+    let racks: Vec<_> = RACKS.into_iter().zip(racks).map(rack).collect();
     cassandra(namespace, name, version, &json!({ "topology": { "rack": racks } }))
 }
 

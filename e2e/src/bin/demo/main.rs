@@ -41,8 +41,11 @@ fn demo() -> Result<()> {
     step(&format!("an empty namespace: {NAMESPACE}"));
     fresh_namespace(NAMESPACE)?;
 
-    step(&format!("a ring of three racks with Cassandra {SOURCE}, one after the other: about three minutes"));
-    apply(&manifests::ring(NAMESPACE, RING, SOURCE).to_string())?;
+    let nodes = nodes()?;
+    step(&format!(
+        "a ring of Cassandra {SOURCE}, nodes in each of three racks: {nodes}. They join one after the other, in about a minute each"
+    ));
+    apply(&manifests::shape(NAMESPACE, RING, SOURCE, &[nodes; 3]).to_string())?;
     phase(NAMESPACE, &format!("cas/{RING}"), &["Ready"], 900)?;
 
     step("a client that writes and reads rows at QUORUM without pause");
@@ -64,6 +67,14 @@ fn demo() -> Result<()> {
     println!("The ring stays. How it went, step by step: kubectl describe casops -n {NAMESPACE}");
     ensure!(verdict.all_is_there(), "{verdict}");
     Ok(())
+}
+
+/// Nodes of each rack: `make demo NODES=2`.
+fn nodes() -> Result<usize> {
+    let said = std::env::var("NODES").unwrap_or_default();
+    let nodes = if said.is_empty() { 1 } else { said.parse().context("NODES is no number")? };
+    ensure!((1..=5).contains(&nodes), "NODES={nodes}: the demo has 1 to 5 nodes in a rack");
+    Ok(nodes)
 }
 
 fn step(what: &str) {

@@ -120,9 +120,14 @@ impl Book {
                 .await?,
             counted: prepare("SELECT count FROM ledger.counters WHERE name = 'all'", Consistency::All, true)
                 .await?,
-            claim: prepare("INSERT INTO ledger.claims (key, holder) VALUES (?, ?) IF NOT EXISTS", quorum, false)
+            claim: prepare(
+                "INSERT INTO ledger.claims (key, holder) VALUES (?, ?) IF NOT EXISTS",
+                quorum,
+                false,
+            )
+            .await?,
+            claimant: prepare("SELECT holder FROM ledger.claims WHERE key = ?", Consistency::All, true)
                 .await?,
-            claimant: prepare("SELECT holder FROM ledger.claims WHERE key = ?", Consistency::All, true).await?,
             insert: prepare("INSERT INTO ledger.rows (key, kind) VALUES (?, ?)", quorum, true).await?,
             viewed: prepare(
                 "SELECT key FROM ledger.by_kind WHERE kind = ? AND key = ?",
