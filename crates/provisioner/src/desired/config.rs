@@ -7,8 +7,8 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::desired::petset::DATA_PATH;
-use crate::members::Members;
+use super::members::members;
+use super::petset::DATA_PATH;
 use crate::plan::{Login, Plan};
 
 /// Key of the operator's own settings.
@@ -21,7 +21,7 @@ pub const INLINE_KEY: &str = "inline.yaml";
 pub(super) fn secret(plan: &Plan) -> Secret {
     let mut data =
         BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
-    let members = serde_json::to_vec(&Members::of(plan)).unwrap_or_default();
+    let members = serde_json::to_vec(&members(plan)).unwrap_or_default();
     data.insert(MEMBERS_KEY.to_owned(), ByteString(members));
     let configuration = plan.cassandra.spec.configuration.as_ref();
     if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {

@@ -5,6 +5,7 @@ mod auth;
 mod binding;
 mod config;
 mod disruption;
+mod members;
 mod petset;
 mod pod;
 mod resources;
