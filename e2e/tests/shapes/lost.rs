@@ -116,7 +116,7 @@ fn all_at_once() -> Result<String> {
         N,
         "-l",
         "app.kubernetes.io/name=cassandras.kubedb.com",
-        "--wait=true",
+        "--wait=false",
     ])?;
     wait_for("the ring to notice", N, 60, || {
         Ok((text(&get(N, "cas/ring")?, "/status/phase") != "Ready").then_some(()))
