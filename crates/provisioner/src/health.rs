@@ -139,7 +139,8 @@ impl Health {
             if round.refused {
                 known.login = None;
             }
-            if round.unwritable {
+            // Nodes that know no superuser, or no keyspace of the operator's, have begun anew.
+            if round.refused || round.unwritable {
                 known.settled = false;
             }
             let checks = &mut known.checks;

@@ -88,6 +88,15 @@ async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
     assert_eq!(verdict(&health, HOUR).await.report.ready, Err("pod db-0: it has no address yet".to_owned()));
 }
 
+/// As one does that has begun anew, after the loss of its data was accepted.
+#[tokio::test]
+async fn a_ring_that_refuses_the_login_is_settled_again() {
+    let health = health();
+    health.memory.of("u", |known| known.settled = true);
+    health.round(&target(None), async { Round { refused: true, ..Round::broken() } }).await;
+    assert!(!health.memory.of("u", |known| known.settled));
+}
+
 #[tokio::test]
 async fn a_node_that_does_not_answer_is_named_by_its_pod() {
     // Nobody listens on this port of the own host.
