@@ -75,7 +75,9 @@ fn in_the_middle() -> Result<String> {
     apply(&update(N, "to-5-0", "ring", "5.0.6").to_string())?;
     wait_for("the first pod on 5.0", N, 300, || {
         let request = get(N, "casops/to-5-0")?;
-        Ok(condition(&request, "RunningPod--ring-rack-a-0").map(drop))
+        let runs =
+            condition(&request, "RunningPod--ring-rack-a-0").is_some_and(|runs| runs["status"] == "True");
+        Ok(runs.then_some(()))
     })?;
     for (node, table) in [("ring-rack-c-pods", "mid41"), ("ring-rack-a-pods", "mid50")] {
         let made = cql(N, node, &LOGIN, &format!("CREATE TABLE ledger.{table} (id int PRIMARY KEY)"));
