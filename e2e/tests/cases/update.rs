@@ -120,7 +120,7 @@ fn values_have_arrived() -> Result<()> {
         ("materialized_views_enabled", "true"),
         ("sasi_indexes_enabled", "true"),
         ("commitlog_segment_size", "16MiB"),
-        ("compaction_throughput", "32.0MiB/s"),
+        ("compaction_throughput", "32MiB/s"),
         ("key_cache_size", "8MiB"),
         ("permissions_validity", "3000ms"),
         ("internode_socket_send_buffer_size", "262144B"),
