@@ -12,4 +12,5 @@ pub mod operators;
 pub mod proxy;
 pub mod report;
 pub mod stand_in;
+pub mod table;
 pub mod update;

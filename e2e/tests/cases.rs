@@ -16,24 +16,16 @@ mod start;
 mod update;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use e2e::kubectl::{condition, get, text, wait_for};
+use e2e::table::{self, Row};
 
 /// Its name, and what plays it and answers what was told.
 type Case = (&'static str, fn() -> Result<String>);
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match cases(&words) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("the cases could not be played: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    table::main("the cases could not be played", cases)
 }
 
 /// Whether all went as they should.
@@ -44,27 +36,8 @@ fn cases(words: &[String]) -> Result<bool> {
          without KUBE_CONTEXT"
     );
     let all = [made::CASES, node::CASES, start::CASES, refused::CASES, update::CASES].concat();
-    let named =
-        |case: &&Case| words.is_empty() || words.iter().any(|word| case.0.replace(' ', "-").contains(word));
-    let chosen: Vec<&Case> = all.iter().filter(named).collect();
-    let listed = || all.iter().map(|(name, _)| name.replace(' ', "-")).collect::<Vec<_>>().join("\n");
-    ensure!(!chosen.is_empty(), "no case is called {}; there are:\n{}", words.join(" or "), listed());
-    let mut good = true;
-    let mut table = vec![format!("{:<34} {:>7}  what is told", "case", "seconds")];
-    for (name, play) in chosen {
-        println!("==> {name}");
-        let started = Instant::now();
-        let told = play().unwrap_or_else(|error| {
-            good = false;
-            println!("{error:#}");
-            format!("WRONG: {}", format!("{error:#}").lines().next().unwrap_or_default())
-        });
-        let line = format!("{name:<34} {:>7}  {told}", started.elapsed().as_secs());
-        println!("    {line}");
-        table.push(line);
-    }
-    println!("\n{}", table.join("\n"));
-    Ok(good)
+    let row = |(name, play): Case| Row { name: name.to_owned(), play: Box::new(play) };
+    table::play(all.into_iter().map(row).collect(), words)
 }
 
 /// Waits until a condition of an object has these words; answers its message.

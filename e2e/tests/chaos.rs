@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use e2e::operators;
+use e2e::{operators, table};
 
 use row::{Line, Row};
 use stage::Stage;
@@ -33,15 +33,7 @@ use stage::Stage;
 const CHART: &str = "../charts/cassandra-operators";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match chaos(&words) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("chaos could not run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    table::main("chaos could not run", chaos)
 }
 
 /// Whether all rows went as they should.

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::fake_nodes::FakeNodes;
-use e2e::operators;
+use e2e::{operators, table};
 
 use cut::{Cut, Line};
 use lane::Lane;
@@ -28,15 +28,7 @@ const CHART: &str = "../charts/cassandra-operators";
 const LANES: usize = 4;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match cuts(&words) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("the cuts could not be made: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    table::main("the cuts could not be made", cuts)
 }
 
 /// Whether all updates ended as they should.

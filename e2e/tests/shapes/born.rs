@@ -5,10 +5,9 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use e2e::client::{Login, cql};
 use e2e::kubectl::{apply, fresh_namespace, phase, remove_namespace, text};
+use e2e::table::Row;
 use e2e::{load, manifests, update};
 use serde_json::Value;
-
-use crate::Row;
 
 const SHAPES: [&[usize]; 11] =
     [&[1], &[2], &[3], &[5], &[1, 1], &[2, 2], &[1, 1, 1], &[2, 2, 2], &[3, 3, 3], &[2, 1, 1], &[1, 1, 1, 1]];

@@ -7,9 +7,9 @@ use e2e::client::{Login, cql};
 use e2e::kubectl::{
     apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
 };
+use e2e::table::Row;
 use e2e::{load, machine, manifests, operators, update};
 
-use crate::Row;
 use crate::born::{borrowed, every_node_has_its_share, pods, ring};
 
 const N: &str = "shapes-lost";
