@@ -74,6 +74,11 @@ box_pid() { # box
     parent=$(box_parent "$1") && pgrep --parent "$parent"
 }
 
+# The box has ended, and its cable is out.
+is_off() { # node
+    ! box_parent "$1" && ! on_network_of control ip link show "$1"
+}
+
 # A command in a box, in all its namespaces.
 in_box() { # box command...
     local pid

@@ -27,11 +27,20 @@ pub fn kill(namespace: &str, pod: &str, container: &str) -> Result<()> {
 
 /// Gives an image that is on all nodes another name.
 pub fn tag_image(image: &str, name: &str) -> Result<()> {
-    let nodes = kubectl(&["get", "nodes", "-o", "name"])?;
-    nodes
-        .lines()
-        .map(|node| node.trim_start_matches("node/"))
-        .try_for_each(|node| enter(node, &["ctr", "-n", "k8s.io", "images", "tag", "--force", image, name]))
+    let tag = ["ctr", "-n", "k8s.io", "images", "tag", "--force", image, name];
+    nodes()?.iter().try_for_each(|node| enter(node, &tag))
+}
+
+/// Cuts the power of all nodes and boots them again. The control plane stays up.
+pub fn restart_nodes() -> Result<()> {
+    let nodes = nodes()?;
+    let nodes = nodes.iter().map(String::as_str);
+    cluster(&["restart"].into_iter().chain(nodes).collect::<Vec<_>>())
+}
+
+fn nodes() -> Result<Vec<String>> {
+    let names = kubectl(&["get", "nodes", "-o", "name"])?;
+    Ok(names.lines().map(|node| node.trim_start_matches("node/").to_owned()).collect())
 }
 
 /// Runs lines of a shell where the volume of a claim is, with its path as `$1`.
@@ -46,13 +55,16 @@ pub fn in_volume(namespace: &str, claim: &str, script: &str) -> Result<()> {
 
 /// Runs a command in a box of the embedded cluster.
 fn enter(place: &str, command: &[&str]) -> Result<()> {
+    cluster(&[&["enter", place], command].concat())
+}
+
+fn cluster(args: &[&str]) -> Result<()> {
     let done = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster"))
-        .args(["enter", place])
-        .args(command)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
         .context("e2e/cluster/cluster cannot be started")?;
-    ensure!(done.success(), "`cluster enter {place} {}` failed", command.join(" "));
+    ensure!(done.success(), "`cluster {}` failed", args.join(" "));
     Ok(())
 }

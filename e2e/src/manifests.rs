@@ -56,6 +56,13 @@ pub fn update(namespace: &str, name: &str, database: &str, target: &str) -> Valu
     })
 }
 
+/// A version of the catalog with an image of its own: a release by another name.
+pub fn version_of(name: &str, image: &str, release: &str) -> Value {
+    let mut version = version(name, image);
+    version["spec"]["version"] = json!(release);
+    version
+}
+
 /// A version of the catalog.
 pub fn version(name: &str, image: &str) -> Value {
     json!({

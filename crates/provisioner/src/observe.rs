@@ -16,6 +16,8 @@ pub struct Observed {
     pub racks: Vec<RackSeen>,
     /// The pods, rack by rack.
     pub pods: Vec<PodSeen>,
+    /// The pod whose node is to join next, while the ring is made: those after it wait for it.
+    pub joins: Option<String>,
 }
 
 /// A PetSet.
@@ -53,7 +55,19 @@ pub fn observe(plan: &Plan, caches: &Caches, now: Timestamp) -> Observed {
         Some(pod) => seen(name, &pod, now),
         None => PodSeen { name, address: None, ready: false, trouble: None },
     });
-    Observed { racks: racks.collect(), pods: pods.collect() }
+    let pods: Vec<_> = pods.collect();
+    Observed { racks: racks.collect(), joins: joins(plan, &pods), pods }
+}
+
+/// The first pod in the order of joining that is neither ready nor known as a member.
+fn joins(plan: &Plan, pods: &[PodSeen]) -> Option<String> {
+    let members = plan.cassandra.status.as_ref().map(|status| &status.host_ids);
+    let waits = |pod: &&PodSeen| !pod.ready && members.is_none_or(|ids| !ids.contains_key(&pod.name));
+    let mut order = plan.order().into_iter();
+    order.find_map(|host| {
+        let name = host.split('.').next()?;
+        Some(pods.iter().find(|pod| pod.name == name).filter(waits)?.name.clone())
+    })
 }
 
 impl Observed {
@@ -153,5 +167,35 @@ mod tests {
         let pod = pod(&json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
         assert!(pod.ready);
         assert_eq!(pod.address, Some("10.0.0.1:9042".parse().unwrap()));
+    }
+
+    /// Racks of two, one and one nodes: `a-0, b-0, c-0, a-1`.
+    #[rstest]
+    #[case::none(&[], &[], Some("db-rack-a-0"))]
+    #[case::the_first_is_up(&["db-rack-a-0"], &[], Some("db-rack-b-0"))]
+    #[case::the_second_of_a_rack_waits_for_the_other_racks(&["db-rack-a-0", "db-rack-b-0"], &[], Some("db-rack-c-0"))]
+    #[case::a_member_is_away(&[], &["db-rack-a-0", "db-rack-b-0", "db-rack-c-0", "db-rack-a-1"], None)]
+    #[case::all_are_up(&["db-rack-a-0", "db-rack-b-0", "db-rack-c-0", "db-rack-a-1"], &[], None)]
+    fn nodes_join_one_after_the_other(
+        #[case] ready: &[&str],
+        #[case] members: &[&str],
+        #[case] next: Option<&str>,
+    ) {
+        let racks = [("a", 2), ("b", 1), ("c", 1)];
+        let rack =
+            |(name, replicas)| json!({ "name": name, "replicas": replicas, "storageType": "Ephemeral" });
+        let mut cassandra: api::Cassandra = serde_json::from_value(json!({
+            "metadata": { "name": "db", "namespace": "ns" },
+            "spec": { "version": "4.1.10", "topology": { "rack": racks.map(rack) } },
+        }))
+        .unwrap();
+        let ids = members.iter().map(|pod| ((*pod).to_owned(), "1".to_owned()));
+        cassandra.status.get_or_insert_default().host_ids = ids.collect();
+        let plan = Plan::of(&cassandra);
+        let pods = plan.pods().map(|name| {
+            let ready = ready.contains(&name.as_str());
+            PodSeen { name, address: None, ready, trouble: None }
+        });
+        assert_eq!(joins(&plan, &pods.collect::<Vec<_>>()).as_deref(), next);
     }
 }

@@ -134,7 +134,11 @@ fn replicas(observed: &Observed) -> (&'static str, String) {
     let missing = observed.racks.iter().find_map(|rack| match rack.ready {
         None => Some(format!("PetSet {} does not exist yet", rack.petset)),
         Some(ready) if ready != rack.desired => {
-            Some(format!("PetSet {}: {ready} of {} pods are ready", rack.petset, rack.desired))
+            let next = observed.joins.as_ref().filter(|_| observed.pods.len() > 1);
+            let next =
+                next.map(|pod| format!(". Nodes join the ring one after the other; the next one is {pod}"));
+            let next = next.unwrap_or_default();
+            Some(format!("PetSet {}: {ready} of {} pods are ready{next}", rack.petset, rack.desired))
         }
         Some(_) => None,
     });

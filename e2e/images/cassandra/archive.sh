@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes one docker-archive with an image for each release in ./versions, and some that are broken on purpose
-# (cassandra:crash, and one for each fault of faulty/). An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
+# (cassandra:crash, one for each fault of faulty/), and cassandra:plugins, a release with classes of a user's. An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
 # them together: written by hand it needs no daemon, holds the shared base layer once, and the same content always
 # gives the same digests.
 set -euo pipefail
@@ -77,13 +77,28 @@ release_layer() { # release_layer RELEASE: configuration, scripts and jars, in t
   layer "$work/layer.tar"
 }
 
+# What a user adds to the image of a release, and may forget in the next one.
+plugins_layer() { # plugins_layer RELEASE-LAYER
+  local root=$work/plugins jars=$work/jars classes=$work/classes
+  mkdir -p "$root/opt/cassandra/lib" "$jars"
+  tar -C "$jars" -xf "$work/archive/$1.tar" ./opt/cassandra/lib
+  javac --release 11 -proc:none -cp "$jars/opt/cassandra/lib/*" -d "$classes" "$here"/plugins/*.java >&2
+  jar --create --date 1980-01-01T00:00:02Z --file "$root/opt/cassandra/lib/plugins.jar" -C "$classes" .
+  chmod -R u=rwX,go=rX "$root"
+  reproducible_tar "$root" "$work/layer.tar"
+  rm -r "$jars" "$classes" "$root"
+  layer "$work/layer.tar"
+}
+
 ln "$base" "$work/base.tar"
 base_layer=$(layer "$work/base.tar")
 
+with_plugins=4.1.10
 while read -r release; do
   echo "cassandra $release" >&2
   layers=("$base_layer" "$(release_layer "$release")")
   image "$release" "$release" '' "${layers[@]}"
+  [ "$release" != "$with_plugins" ] || image plugins "$release" '' "${layers[@]}" "$(plugins_layer "${layers[1]}")"
 done <"$here/versions"
 
 # On top of the last release.

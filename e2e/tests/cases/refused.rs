@@ -2,9 +2,11 @@
 //! resumed.
 
 use anyhow::{Result, ensure};
-use e2e::client::Login;
-use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, text, wait_for};
-use e2e::manifests::{ring, update};
+use e2e::client::{Login, cql};
+use e2e::kubectl::{
+    apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
+};
+use e2e::manifests::{ring, standalone, update, version_of};
 use e2e::update::is_whole_on;
 use serde_json::{Value, json};
 
@@ -21,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("Pod Security was tightened", tightened),
     ("the Secret of settings is gone", no_settings),
     ("a pod that never ends", never_ends),
+    ("classes that the target lacks", plugins),
 ];
 
 pub const N: &str = "cases-ring";
@@ -224,4 +227,30 @@ fn never_ends() -> Result<String> {
     hold(Value::Null)?;
     is_whole_on(N, "ring", &PODS, SOURCE)?;
     Ok(format!("{said} | the Cassandra: {of_ring}"))
+}
+
+/// A trigger and an index of classes that the user's own image has, and the target's has not.
+fn plugins() -> Result<String> {
+    const P: &str = "cases-plugins";
+    let version = "4.1.10-plugins";
+    apply(&version_of(version, "localhost/cassandra:plugins", "4.1.10").to_string())?;
+    fresh_namespace(P)?;
+    apply(&standalone(P, "db", version).to_string())?;
+    phase(P, "cas/db", &["Ready"], 240)?;
+    let pod = || Ok(text(&get(P, "pod/db-0")?, "/metadata/uid"));
+    let before: Result<String> = pod();
+    for statement in [
+        "CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "CREATE TABLE shop.orders (id int PRIMARY KEY, note text)",
+        "CREATE CUSTOM INDEX words ON shop.orders (note) USING 'com.example.Words'",
+        "CREATE TRIGGER audit ON shop.orders USING 'com.example.Audit'",
+    ] {
+        cql(P, "db", &Login::Secret("db-auth"), statement)?;
+    }
+    apply(&update(P, "to-5-0", "db", "5.0.6").to_string())?;
+    let said = told(P, "casops/to-5-0", "Denied", "com.example.Audit")?;
+    ensure!(said.contains("com.example.Words"), "{said}");
+    ensure!(before? == pod()?, "the pod was touched");
+    remove_namespace(P)?;
+    Ok(said)
 }

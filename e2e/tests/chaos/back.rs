@@ -1,11 +1,10 @@
 //! The way back over a border of releases, from a target that has ended in any way but a clean stop.
 
 use anyhow::Result;
-use e2e::kubectl::{apply, kubectl, text};
+use e2e::kubectl::{apply, kubectl};
 use e2e::machine;
 use e2e::manifests;
 use e2e::proxy::When;
-use serde_json::json;
 
 use crate::row::{Ending, Row};
 use crate::stage::{NAMESPACE, RELEASES, Shape, Stage};
@@ -41,11 +40,10 @@ pub fn rows() -> Vec<Row> {
 
 fn faulty(stage: &mut Stage, image: &str) -> Result<String> {
     let [_, _, release] = RELEASES;
-    let mut version =
-        manifests::version(&format!("{release}-{image}"), &format!("localhost/cassandra:{image}"));
-    version["spec"]["version"] = json!(release);
+    let name = format!("{release}-{image}");
+    let version = manifests::version_of(&name, &format!("localhost/cassandra:{image}"), release);
     apply(&version.to_string())?;
-    stage.target = text(&version, "/metadata/name");
+    stage.target = name;
     stage.request().map(|()| String::new())
 }
 

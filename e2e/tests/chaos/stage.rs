@@ -234,8 +234,7 @@ fn next(version: &str) -> Option<String> {
 fn offer_builds() -> Result<()> {
     for (release, name) in builds().filter(|(release, name)| name != release) {
         let image = |tag: &str| format!("localhost/cassandra:{tag}");
-        let mut version = manifests::version(&name, &image(&name));
-        version["spec"]["version"] = json!(release);
+        let version = manifests::version_of(&name, &image(&name), release);
         apply(&version.to_string())?;
         machine::tag_image(&image(release), &image(&name))?;
     }

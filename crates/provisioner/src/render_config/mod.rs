@@ -24,6 +24,7 @@ use cassandra::Credentials;
 use serde_yaml::Mapping;
 use thiserror::Error;
 
+use self::former::Former;
 use self::part::{Found, Part};
 use crate::desired::{
     CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY,
@@ -132,9 +133,9 @@ pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
             }
         }
         Part::Successor { was } => {
-            let former = former::address(&members, &node.pod, was, login.credentials().as_ref()).await?;
-            match former {
-                Some(address) => replace(config, address)?,
+            let (major, credentials) = (release.map(|(major, _)| major), login.credentials());
+            match former::ask(&members, &node.pod, was, major, credentials.as_ref()).await? {
+                Some(former) => replace(config, &former)?,
                 None => eprintln!("its ring does not know it any more: it joins as a new node"),
             }
         }
@@ -153,13 +154,20 @@ fn members(path: &Path) -> Result<Members, Error> {
 }
 
 /// Has Cassandra take the place of its former self, once: the option is ignored by a node that has joined.
-fn replace(config: &Path, address: IpAddr) -> Result<(), Error> {
+fn replace(config: &Path, former: &Former) -> Result<(), Error> {
+    let Former { address, foreign } = former;
     eprintln!(
         "its data is gone: it takes the place that it had at {address}, and fetches its share from the others"
     );
     let path = config.join(JVM_OPTIONS);
-    let options = read(&path)?.unwrap_or_default();
-    write(&path, &format!("{options}\n-Dcassandra.replace_address_first_boot={address}\n"))
+    let mut options = read(&path)?.unwrap_or_default();
+    options.push_str(&format!("\n-Dcassandra.replace_address_first_boot={address}\n"));
+    if !foreign.is_empty() {
+        let foreign = foreign.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        eprintln!("does not wait for the schema of nodes of another major release: {foreign}");
+        options.push_str(&format!("-Dcassandra.skip_schema_check_for_endpoints={foreign}\n"));
+    }
+    write(&path, &options)
 }
 
 /// Options of the JVM, one a line, that the launch script of all releases since 4.0 reads.

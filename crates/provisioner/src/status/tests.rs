@@ -26,6 +26,7 @@ fn seen(ready: Option<i32>) -> Observed {
     Observed {
         racks: vec![RackSeen { petset: "db".to_owned(), desired: 1, ready }],
         pods: vec![PodSeen { name: "db-0".to_owned(), address: None, ready: pod_ready, trouble: None }],
+        joins: None,
     }
 }
 
