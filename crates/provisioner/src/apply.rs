@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::desired::Objects;
 use crate::error::{Error, Refusal};
 use crate::login;
+use crate::memory::Refused;
 use crate::observe::Observed;
 use crate::plan::Plan;
 
@@ -27,14 +28,6 @@ pub struct Applied {
     pub refused: Vec<Refusal>,
     /// New pods were not asked for, since they would lack something that was refused.
     pub held: bool,
-}
-
-/// That an object was refused.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    generation: Option<i64>,
-    since: Instant,
-    why: Refusal,
 }
 
 /// Applies all objects that differ. First what pods need to start, then the pods, last what tells others of them.

@@ -18,6 +18,7 @@ use operator::{Operator, Queue};
 
 use crate::apply::{Applied, apply};
 use crate::caches::Caches;
+use crate::checks::Verdict;
 use crate::configuration;
 use crate::context::Context;
 use crate::delete::delete;
@@ -25,13 +26,13 @@ use crate::desired;
 use crate::ended;
 use crate::error::{Error, Refusal};
 use crate::gauges;
-use crate::health::{Health, Target, Verdict};
-use crate::kept;
+use crate::health::{Health, Target};
 use crate::login::{self, Missing};
 use crate::memory::Memory;
 use crate::missing;
 use crate::observe::{Observed, observe};
 use crate::plan::{Plan, Rack};
+use crate::recall::recall;
 use crate::settle::{Turns, settle};
 use crate::status::{self, Findings};
 
@@ -60,7 +61,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         cassandra = context.hold(cassandra).await?;
     }
     let mut plan = Plan::of(&cassandra);
-    let recalled = kept::recall(context, &mut plan).await?;
+    let recalled = recall(context, &mut plan).await?;
     let plan = plan;
     let mut observed = observe(&plan, &context.caches, context.operator.clock.now());
     ended::explain(context, &plan, &mut observed).await;
@@ -140,7 +141,7 @@ impl Context {
         }
         let there: HashSet<String> = there.iter().filter_map(|one| one.uid()).collect();
         for known in self.health.memory.keep(|uid| there.contains(uid)) {
-            known.checks.addresses().iter().for_each(|address| self.health.sessions.forget(address));
+            known.checks.addresses.iter().for_each(|address| self.health.sessions.forget(address));
         }
     }
 

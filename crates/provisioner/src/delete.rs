@@ -59,7 +59,7 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
     }
     context.operator.writer.patch(cassandra, without_finalizer(position)).await?;
     if let Some(known) = context.health.memory.forget(plan.uid()) {
-        known.checks.addresses().iter().for_each(|address| context.health.sessions.forget(address));
+        known.checks.addresses.iter().for_each(|address| context.health.sessions.forget(address));
     }
     tracing::info!("gone, by deletionPolicy {:?}", cassandra.spec.deletion_policy);
     Ok(None)

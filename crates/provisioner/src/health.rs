@@ -4,7 +4,6 @@
 //! halt. A reconcile takes what the last check said and starts the next one when it is due.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,59 +14,10 @@ use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 use operator::Queue;
 
+use crate::checks::{Check, Report, Verdict};
 use crate::memory::Memory;
 use crate::observe::PodSeen;
 use crate::settle::Turns;
-
-/// Whether something is so, or why not.
-pub type Check = Result<(), String>;
-
-/// What one round of questions said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// A node answers.
-    pub accepting: Check,
-    /// All nodes answer and agree, and a write can be read back.
-    pub ready: Check,
-    /// Host id of each node, by pod; empty where not all answer and agree.
-    pub host_ids: BTreeMap<String, String>,
-}
-
-/// A report, and for how long it has been like that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What the last round said.
-    pub report: Report,
-    /// Rounds in a row in which no node answered.
-    pub silent: u32,
-    /// Rounds in a row that ended other than ready.
-    pub failed: u32,
-}
-
-impl Verdict {
-    /// What is known without asking.
-    pub fn known(why: &str) -> Self {
-        let no = || Err(why.to_owned());
-        let report = Report { accepting: no(), ready: no(), host_ids: BTreeMap::new() };
-        Self { report, silent: u32::MAX, failed: u32::MAX }
-    }
-}
-
-/// The rounds so far.
-#[derive(Default)]
-pub struct Checks {
-    verdict: Option<Verdict>,
-    started: Option<Instant>,
-    running: bool,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Checks {
-    /// The nodes of the last round.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-}
 
 /// Whom to ask, and how.
 pub struct Target {

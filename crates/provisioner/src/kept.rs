@@ -5,18 +5,9 @@
 //! which a deletion may leave for the next Cassandra of the name, or a backup for one of another namespace. Rings and volumes
 //! without the note were made before there was one, when the cluster was called as the Cassandra is.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use api::{PetSet, names};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::ResourceExt;
-use kube::api::ListParams;
-
-use crate::context::Context;
-use crate::delete::is_claim_of;
-use crate::error::{Error, Refusal};
-use crate::plan::Plan;
 
 /// What a ring keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +31,7 @@ impl Kept {
     }
 
     /// What the PetSets of a ring say; `None` without any.
-    fn of(name: &str, petsets: &[&PetSet]) -> Option<Self> {
+    pub fn of(name: &str, petsets: &[&PetSet]) -> Option<Self> {
         petsets.first()?;
         let cluster = petsets.iter().find_map(|petset| {
             let mut claims = petset.spec.volume_claim_templates.iter().flatten();
@@ -57,7 +48,8 @@ impl Kept {
     }
 }
 
-fn noted(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
+/// The name of the cluster that an object is noted for.
+pub fn noted(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
     annotations?.get(names::CLUSTER_NAME).map(String::as_str)
 }
 
@@ -65,48 +57,6 @@ fn mounted(petset: &PetSet) -> Option<String> {
     let pod = petset.spec.template.spec.as_ref()?;
     let volume = pod.volumes.iter().flatten().find(|volume| volume.name == names::CONFIG_VOLUME)?;
     volume.secret.as_ref()?.secret_name.clone()
-}
-
-/// Puts into the plan what the ring keeps. Volumes are asked only when there is no PetSet.
-pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
-    let petsets: Vec<Arc<PetSet>> = plan
-        .racks
-        .iter()
-        .filter_map(|rack| context.caches.petsets.get(&plan.namespace, &rack.petset))
-        .collect();
-    let petsets: Vec<&PetSet> = petsets.iter().map(|petset| &**petset).collect();
-    if let Some(kept) = Kept::of(&plan.name, &petsets) {
-        plan.kept = kept;
-        return Ok(Ok(()));
-    }
-    let api = context.operator.api::<PersistentVolumeClaim>(Some(&plan.namespace));
-    let claims = api.list_metadata(&ListParams::default()).await.map_err(|source| {
-        let what = format!("the PersistentVolumeClaims of Cassandra {}/{}", plan.namespace, plan.name);
-        Error::Read { what, source }
-    })?;
-    let ours = claims.items.iter().filter(|claim| is_claim_of(plan, &claim.name_any()));
-    let noted: BTreeMap<_, _> = ours
-        .map(|claim| (claim.name_any(), noted(claim.metadata.annotations.as_ref()).unwrap_or(&plan.name)))
-        .collect();
-    let clusters: BTreeSet<_> = noted.values().copied().collect();
-    match clusters.into_iter().collect::<Vec<_>>()[..] {
-        [] => Ok(Ok(())),
-        [one] => {
-            one.clone_into(&mut plan.kept.cluster);
-            Ok(Ok(()))
-        }
-        _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
-    }
-}
-
-fn unclear(noted: &BTreeMap<String, &str>) -> String {
-    let claims: Vec<_> = noted.iter().map(|(claim, cluster)| format!("{claim} of {cluster:?}")).collect();
-    format!(
-        "the volumes that are there are of different clusters (PersistentVolumeClaim {}): delete those that do not belong \
-         to this ring, or set their annotation {}",
-        claims.join(", "),
-        names::CLUSTER_NAME
-    )
 }
 
 #[cfg(test)]

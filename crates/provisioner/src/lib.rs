@@ -5,6 +5,7 @@
 
 mod apply;
 mod caches;
+mod checks;
 mod configuration;
 mod context;
 mod controller;
@@ -15,6 +16,7 @@ mod error;
 mod gauges;
 mod health;
 mod kept;
+mod layout;
 mod login;
 mod members;
 mod memory;
@@ -22,6 +24,7 @@ mod missing;
 mod observe;
 mod pace;
 mod plan;
+mod recall;
 mod render_config;
 mod settle;
 mod status;

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use cassandra::Credentials;
+use tokio::time;
 
-use crate::apply::Refused;
+use crate::checks::Checks;
 use crate::error::Refusal;
-use crate::health::Checks;
-use crate::missing::Missing;
 use crate::pace::Pace;
 
 /// What is known of one Cassandra.
@@ -37,6 +36,30 @@ pub struct Known {
     pub ended: Option<(String, String)>,
     /// What the last checks said.
     pub checks: Checks,
+}
+
+/// That an object was refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Generation of the Cassandra at that time.
+    pub generation: Option<i64>,
+    /// When.
+    pub since: Instant,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// A pod that is not there.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// Its name.
+    pub pod: String,
+    /// Since when.
+    pub since: time::Instant,
+    /// When the events were read last.
+    pub asked: Option<time::Instant>,
+    /// What they said.
+    pub why: Option<String>,
 }
 
 /// What is known, by uid. Clones share it.

@@ -7,6 +7,7 @@ use kube::api::ListParams;
 use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::memory::Missing;
 use crate::observe::{Observed, PodSeen};
 use crate::plan::Plan;
 
@@ -14,15 +15,6 @@ use crate::plan::Plan;
 const SOON: Duration = Duration::from_secs(10);
 /// From one look at the events to the next.
 const AGAIN: Duration = Duration::from_secs(30);
-
-/// A pod that is not there.
-#[derive(Clone, Debug)]
-pub struct Missing {
-    pod: String,
-    since: Instant,
-    asked: Option<Instant>,
-    why: Option<String>,
-}
 
 /// Says of the first pod that is not there why it is not made. Events are read only while a pod is missing for longer than it
 /// takes to make one.

@@ -32,7 +32,7 @@ pub struct Plan<'a> {
     pub racks: Vec<Rack<'a>>,
     /// How to log in.
     pub login: Login,
-    /// What the ring keeps; that of a new one until [`crate::kept::recall`] has looked.
+    /// What the ring keeps; that of a new one until `recall` has looked.
     pub kept: Kept,
 }
 

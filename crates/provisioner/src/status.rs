@@ -6,8 +6,9 @@ use api::halt::Halt;
 use api::{Cassandra, halt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::checks::{Check, Verdict};
 use crate::error::Refusal;
-use crate::health::{Check, Verdict, listed};
+use crate::health::listed;
 use crate::observe::Observed;
 
 /// Reason of a pod that does not start, worth an event of its own.

@@ -8,15 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value, json};
 
 use super::members::members;
-use super::petset::DATA_PATH;
+use crate::layout::{DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_KEY};
 use crate::plan::{Login, Plan};
-
-/// Key of the operator's own settings.
-pub const OPERATOR_KEY: &str = "operator.yaml";
-/// Key of the list of nodes.
-pub const MEMBERS_KEY: &str = "members.json";
-/// Key of the user's inline settings.
-pub const INLINE_KEY: &str = "inline.yaml";
 
 pub(super) fn secret(plan: &Plan) -> Secret {
     let mut data =

@@ -17,8 +17,6 @@ use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use auth::{credentials, secret as auth_secret, secret_again as auth_secret_again, to_keep};
-pub use config::{INLINE_KEY, MEMBERS_KEY, OPERATOR_KEY};
-pub use petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 pub use unfit::unfit;
 
 use crate::plan::Plan;

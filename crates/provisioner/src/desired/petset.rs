@@ -17,17 +17,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::pod;
 use crate::plan::{Plan, Rack};
 
-/// Configuration of the node, as the main container sees it.
-pub const CONFIG_PATH: &str = "/etc/cassandra";
-/// In that folder: the release of the image, where `render-config` reads it.
-pub const RELEASE_FILE: &str = "release";
-/// Data of the node.
-pub const DATA_PATH: &str = "/var/lib/cassandra";
-/// The operator's and the user's inline settings, where `render-config` reads them.
-pub const OPERATOR_CONFIG_PATH: &str = "/tmp/config/operator-config";
-/// The user's Secret, where `render-config` reads it.
-pub const CUSTOM_CONFIG_PATH: &str = "/tmp/config/custom-config";
-
 pub(super) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PetSet {
     let user = rack.template;
     let selectors = labels::petset_selectors(&plan.name, &rack.petset);

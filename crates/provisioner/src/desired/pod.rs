@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::petset::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 use super::resources;
 use super::services::PORTS;
+use crate::layout::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 use crate::plan::{DATACENTER, Login, Plan, Rack};
 
 /// Environment variable that Cassandra's launch script appends to the options of the JVM.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use cassandra::{Gossip, Uuid};
 
 use super::*;
+use crate::checks::Checks;
 
 fn health() -> Health {
     Health {

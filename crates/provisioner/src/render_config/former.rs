@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
-use super::Error;
+use super::files::Error;
 use super::part::is_of;
 use crate::members::Members;
 

@@ -8,7 +8,9 @@
 
 mod commit_log;
 mod exclusive;
+mod files;
 mod former;
+mod node;
 mod owned;
 mod part;
 mod rackdc;
@@ -16,38 +18,23 @@ mod seeds;
 mod spelling;
 mod yaml;
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use api::names::CONFIG_KEY;
 use cassandra::Credentials;
 use serde_yaml::Mapping;
-use thiserror::Error;
 
+use self::files::{read, write};
 use self::former::Former;
 use self::part::{Found, Part};
-use crate::desired::{
+use crate::layout::{
     CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_CONFIG_PATH, OPERATOR_KEY,
     RELEASE_FILE,
 };
 use crate::members::Members;
 
-/// What is known of the node only in its pod.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Node {
-    /// Address of the pod.
-    #[arg(long, env = "POD_IP")]
-    pub ip: IpAddr,
-    /// Name of the pod.
-    #[arg(long, env = "POD_NAME")]
-    pub pod: String,
-    /// Rack of the node.
-    #[arg(long, env = "RACK")]
-    pub rack: String,
-    /// Datacenter of the node.
-    #[arg(long, env = "DC")]
-    pub datacenter: String,
-}
+pub use self::files::Error;
+pub use self::node::Node;
 
 /// Who asks the other nodes, where a login is needed.
 #[derive(clap::Args, Clone)]
@@ -64,29 +51,6 @@ impl Login {
     fn credentials(self) -> Option<Credentials> {
         Some(Credentials { username: self.username?, password: self.password? })
     }
-}
-
-/// Why there is no configuration. Kubernetes shows it as the message of the failed init container.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// A file could not be read or written.
-    #[error("cannot {verb} {path}: {source}")]
-    File {
-        /// What was tried: `read`, `write`, `adapt`.
-        verb: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file could not be understood, or says what it must not.
-    #[error("{origin}: {problem}")]
-    Content {
-        /// Where the content comes from, in the user's words.
-        origin: &'static str,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
 }
 
 /// Renders the configuration in place. Repeating it gives the same: the copy of the image's own comes first each time.
@@ -247,18 +211,6 @@ pub(crate) fn problem(settings: &str, new: bool) -> Option<String> {
         yaml::lay_over(&mut serde_yaml::Mapping::new(), user)
     });
     checked.err()
-}
-
-fn read(path: &Path) -> Result<Option<String>, Error> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { verb: "read", path: path.to_owned(), source }),
-    }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::File { verb: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]

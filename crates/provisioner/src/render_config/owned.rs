@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::Node;
+use super::node::Node;
 
 /// Refused in the user's configuration, with a word on what to do instead.
 const OWNED: [(&str, &str); 23] = [

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::files::{Error, read, write};
 use crate::members::Members;
 
 /// On the volume of a node that has not joined its ring yet: the host id of the node whose place it takes, or nothing.
@@ -76,8 +76,8 @@ impl Part {
                 }
                 _ => Ok(()),
             },
-            Self::Newcomer { .. } => super::write(&path, ""),
-            Self::Successor { was } => super::write(&path, was),
+            Self::Newcomer { .. } => write(&path, ""),
+            Self::Successor { was } => write(&path, was),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Part {
 impl Found {
     /// Looks at the volume. Cassandra makes its system tables before anything else.
     pub(super) fn on(data: &Path) -> Result<Self, Error> {
-        let mark = super::read(&data.join(MARK))?.map(|mark| mark.trim().to_owned());
+        let mark = read(&data.join(MARK))?.map(|mark| mark.trim().to_owned());
         Ok(Self { data: data.join("data/system").exists(), mark })
     }
 }

@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-use super::Node;
+use super::node::Node;
 use super::part::is_of;
 use crate::members::Members;
 

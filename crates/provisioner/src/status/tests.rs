@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::health::Report;
+use crate::checks::Report;
 use crate::observe::{PodSeen, RackSeen};
 
 fn at(second: i64) -> Time {

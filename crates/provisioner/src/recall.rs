@@ -1,0 +1,57 @@
+//! Reads what a ring keeps from what is there of it: see [`crate::kept`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::{PetSet, names};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use kube::api::ListParams;
+
+use crate::context::Context;
+use crate::delete::is_claim_of;
+use crate::error::{Error, Refusal};
+use crate::kept::{Kept, noted};
+use crate::plan::Plan;
+
+/// Puts into the plan what the ring keeps. Volumes are asked only when there is no PetSet.
+pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
+    let petsets: Vec<Arc<PetSet>> = plan
+        .racks
+        .iter()
+        .filter_map(|rack| context.caches.petsets.get(&plan.namespace, &rack.petset))
+        .collect();
+    let petsets: Vec<&PetSet> = petsets.iter().map(|petset| &**petset).collect();
+    if let Some(kept) = Kept::of(&plan.name, &petsets) {
+        plan.kept = kept;
+        return Ok(Ok(()));
+    }
+    let api = context.operator.api::<PersistentVolumeClaim>(Some(&plan.namespace));
+    let claims = api.list_metadata(&ListParams::default()).await.map_err(|source| {
+        let what = format!("the PersistentVolumeClaims of Cassandra {}/{}", plan.namespace, plan.name);
+        Error::Read { what, source }
+    })?;
+    let ours = claims.items.iter().filter(|claim| is_claim_of(plan, &claim.name_any()));
+    let noted: BTreeMap<_, _> = ours
+        .map(|claim| (claim.name_any(), noted(claim.metadata.annotations.as_ref()).unwrap_or(&plan.name)))
+        .collect();
+    let clusters: BTreeSet<_> = noted.values().copied().collect();
+    match clusters.into_iter().collect::<Vec<_>>()[..] {
+        [] => Ok(Ok(())),
+        [one] => {
+            one.clone_into(&mut plan.kept.cluster);
+            Ok(Ok(()))
+        }
+        _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
+    }
+}
+
+fn unclear(noted: &BTreeMap<String, &str>) -> String {
+    let claims: Vec<_> = noted.iter().map(|(claim, cluster)| format!("{claim} of {cluster:?}")).collect();
+    format!(
+        "the volumes that are there are of different clusters (PersistentVolumeClaim {}): delete those that do not belong \
+         to this ring, or set their annotation {}",
+        claims.join(", "),
+        names::CLUSTER_NAME
+    )
+}

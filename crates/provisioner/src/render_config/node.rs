@@ -1,0 +1,20 @@
+//! The node whose configuration is rendered.
+
+use std::net::IpAddr;
+
+/// What is known of the node only in its pod.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Node {
+    /// Address of the pod.
+    #[arg(long, env = "POD_IP")]
+    pub ip: IpAddr,
+    /// Name of the pod.
+    #[arg(long, env = "POD_NAME")]
+    pub pod: String,
+    /// Rack of the node.
+    #[arg(long, env = "RACK")]
+    pub rack: String,
+    /// Datacenter of the node.
+    #[arg(long, env = "DC")]
+    pub datacenter: String,
+}
