@@ -14,8 +14,6 @@ use tokio::runtime::{Builder, Runtime};
 use crate::kubectl::{apply, kubectl};
 use crate::stand_in;
 
-/// What the names of these nodes begin with.
-pub const PREFIX: &str = "fake-";
 const NODES: [&str; 3] = ["fake-a", "fake-b", "fake-c"];
 /// Label and taint of these nodes.
 const MARK: &str = "cassandra-e2e/fake";

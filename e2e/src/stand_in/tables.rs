@@ -11,7 +11,9 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::frames::Response;
-use crate::fake_nodes;
+
+/// What the names of fake nodes begin with.
+const FAKE: &str = "fake-";
 
 /// A node as its pod describes it.
 pub struct Node {
@@ -32,7 +34,7 @@ impl Node {
     pub fn of(pod: &Pod) -> Option<Self> {
         let label = |key: &str| pod.labels().get(key).cloned().unwrap_or_default();
         let spec = pod.spec.as_ref()?;
-        if !spec.node_name.as_ref()?.starts_with(fake_nodes::PREFIX) {
+        if !spec.node_name.as_ref()?.starts_with(FAKE) {
             return None;
         }
         let image =

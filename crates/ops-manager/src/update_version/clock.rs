@@ -7,18 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::goal::{goal, is_done};
 use super::observe::Observed;
-use super::progressing::{goal, is_done};
-use super::{pull, timeout};
-
-/// The step after the ring is at its goal.
-pub(super) const READY: &str = "ready";
+use super::step::{PULL, READY};
+use super::timeout;
 
 /// How far the update is in its direction: what is pulled, halted, given its image, renewed, Ready.
 fn reached(seen: &Observed, step: &str) -> u32 {
     let status = seen.request.status.as_ref();
     let Some(record) = status.and_then(|status| status.update_version.as_ref()) else {
-        return u32::from(step == pull::STEP);
+        return u32::from(step == PULL);
     };
     let goal = goal(record);
     let uid = seen.request.uid().unwrap_or_default();

@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
-use super::pull::Place;
-use super::puller::{self, Puller};
+use super::puller::{self, Place, Puller};
 use super::step::Step;
 use crate::context::Context;
 

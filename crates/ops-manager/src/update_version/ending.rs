@@ -7,16 +7,16 @@ use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{Phase, UpdateVersionRecord};
 use kube::ResourceExt;
 
+use super::goal::{is_at, settled};
 use super::observe::Observed;
-use super::progressing::{is_at, settled};
-use super::step::{Outcome, Step, alive};
+use super::step::{Outcome, Step};
 use super::{refusal, timeout};
 
 /// A request that has ended leaves nothing behind: neither its halt, but for one case, nor its finalizer.
 pub(super) fn ended(seen: &Observed) -> Step {
     let request = &seen.request;
     let uid = request.uid().unwrap_or_default();
-    let halted = alive(seen).is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
+    let halted = seen.alive().is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
     if halted && !keeps_halt(request) { Step::Resume } else { released(request) }
 }
 
@@ -51,9 +51,9 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
     let versioned = |record: &UpdateVersionRecord| {
         record.source.name != record.target.name
-            && alive(seen).is_some_and(|c| c.spec.version == record.target.name)
+            && seen.alive().is_some_and(|c| c.spec.version == record.target.name)
     };
-    let halted = alive(seen).is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
+    let halted = seen.alive().is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
         // The ring is where it should be, and stays halted until the API server lets that be lifted: it is tried on.

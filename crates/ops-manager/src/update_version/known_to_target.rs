@@ -5,19 +5,21 @@
 //! not be found out is told and holds nothing up.
 
 mod ask;
-mod look;
+mod finding;
+pub(super) mod look;
+pub(super) mod names;
 mod schema;
 mod settings;
 
+pub use finding::Finding;
 pub use look::Look;
+pub use names::Names;
 pub use schema::unknown_to;
 pub use settings::{Setting, not_loaded_by};
 
 pub(super) use ask::{names as ask_names, schema as ask_schema};
-pub(super) use look::{command, read};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use cassandra::schema::Use;
 use semver::Version;
@@ -32,34 +34,6 @@ pub(super) const CONDITION: &str = "CompatibilityCheck";
 const REASON: &str = "UnknownToTarget";
 /// A message that names hundreds of tables is not read.
 const NAMED: usize = 5;
-
-/// What the schema and the user's settings name. `None`: they were not asked for. An error: nobody could tell, and why.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Names {
-    /// What the schema names.
-    pub schema: Option<Result<Vec<Use>, String>>,
-    /// The user's settings.
-    pub settings: Option<Result<Vec<Setting>, String>>,
-}
-
-/// Something that a release does not know.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Finding {
-    /// Where it is named: `table shop.orders`.
-    pub what: String,
-    /// What is wrong with it.
-    pub why: String,
-    /// What helps.
-    pub help: String,
-    /// A node does not start with it, or forgets tables. Otherwise something of the user's does not work.
-    pub fatal: bool,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({})", self.what, self.why, self.help)
-    }
-}
 
 /// The end of a request whose target does not know what is in use.
 pub(super) fn refused(seen: &Observed) -> Option<Step> {

@@ -1,8 +1,10 @@
 //! UpdateVersion: observe, decide, do one thing, tell.
 
 mod clock;
+mod decide;
 mod effects;
 mod ending;
+mod goal;
 mod known_to_target;
 mod node;
 mod observe;
@@ -20,15 +22,14 @@ mod story;
 mod timeout;
 mod way_back;
 
+pub use decide::next_step;
 pub use effects::resume;
 pub use ending::ROLL_BACK_UNFINISHED;
 pub use known_to_target::{Finding, Look, Names, Setting, not_loaded_by, unknown_to};
 pub use node::{Node, Trouble};
-pub use observe::{Copies, Observed, Rack, Ring};
-pub use pull::Place;
-pub use puller::{Pull, Puller};
-pub use rehearsal::Admission;
-pub use step::{Outcome, Step, Wait, next_step};
+pub use observe::{Admission, Copies, Observed, Rack, Ring};
+pub use puller::{Place, Pull, Puller};
+pub use step::{Outcome, Step, Wait};
 pub use story::{refused, status};
 
 use std::sync::Arc;

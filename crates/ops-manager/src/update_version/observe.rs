@@ -12,10 +12,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use semver::Version;
 
-use super::known_to_target::Names;
+use super::known_to_target::names::Names;
 use super::node::{Node, image, node};
 use super::puller::Puller;
-use super::rehearsal::Admission;
 use crate::queue::Turn;
 
 /// A picture of everything the next step depends on.
@@ -45,6 +44,13 @@ pub struct Observed {
     pub ring: Option<Ring>,
     /// Whether the pods of the target would be let in, if the decision asked for it.
     pub admission: Option<Admission>,
+}
+
+impl Observed {
+    /// The Cassandra, unless it is gone or on its way out.
+    pub(super) fn alive(&self) -> Option<&Cassandra> {
+        self.cassandra.as_deref().filter(|cassandra| cassandra.metadata.deletion_timestamp.is_none())
+    }
 }
 
 /// A rack as it is.
@@ -99,6 +105,17 @@ pub enum Copies {
     TooFew(Vec<String>),
     /// Nobody could tell; why.
     Unknown(String),
+}
+
+/// What the API server says of the pods that the target makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// They would be let in, or nobody could tell.
+    Fine,
+    /// They would not; what it says.
+    Refused(String),
+    /// It has no answer at this moment; what it says.
+    Unclear(String),
 }
 
 /// The racks of a Cassandra from its PetSets and pods.

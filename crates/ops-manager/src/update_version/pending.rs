@@ -9,9 +9,8 @@ use api::{CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 
-use super::observe::{Observed, Rack, release};
-use super::rehearsal::Admission;
-use super::step::{Outcome, Step, alive, waiting};
+use super::observe::{Admission, Observed, Rack, release};
+use super::step::{Outcome, Step, waiting};
 use super::{clock, known_to_target, pull, replication};
 use crate::queue::Turn;
 
@@ -26,7 +25,7 @@ pub(super) fn pending(seen: &Observed) -> Step {
         Turn::Now => {}
     }
     let database = &request.spec.database_ref.name;
-    let Some(cassandra) = alive(seen) else {
+    let Some(cassandra) = seen.alive() else {
         let message = format!("spec.databaseRef: there is no Cassandra {database} in this namespace");
         return absent(seen, "DatabaseNotFound", message);
     };

@@ -4,18 +4,17 @@ use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
 use api::condition;
 use api::halt::{self, Halt, OWNER};
-use api::ops_request::{Release, UpdateVersionRecord};
+use api::ops_request::UpdateVersionRecord;
 use kube::ResourceExt;
 
-use super::clock::READY;
-use super::node::Node;
+use super::goal::{goal, is_at, is_whole, settled};
 use super::observe::Observed;
 use super::rolling::roll;
-use super::step::{Outcome, Step, Wait, alive, waiting};
+use super::step::{Outcome, READY, Step, Wait, waiting};
 
 /// The next step of a request that has written down what it is going to do.
 pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
-    let Some(cassandra) = alive(seen) else {
+    let Some(cassandra) = seen.alive() else {
         return Step::Finish(Outcome::Failed("the Cassandra was deleted".to_owned()));
     };
     if record.cassandra.is_some() && record.cassandra != cassandra.uid() {
@@ -80,56 +79,10 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     }
 }
 
-/// Where the record leads.
-pub(super) fn goal(record: &UpdateVersionRecord) -> &Release {
-    if record.roll_back.is_some() { &record.source } else { &record.target }
-}
-
 /// This request has set its halt before.
 fn has_halted(seen: &Observed) -> bool {
     let conditions = seen.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
     condition::get(conditions, "PauseDatabase").is_some()
-}
-
-/// This pod is at the goal.
-pub(super) fn is_done(pod: &Node, goal: &Release) -> bool {
-    pod.image == goal.image && pod.ready && !pod.terminating
-}
-
-/// All pods are there and at the goal.
-fn is_whole(seen: &Observed, goal: &Release) -> bool {
-    seen.racks.iter().all(|rack| {
-        rack.image.as_deref() == Some(&goal.image)
-            && rack.pods.len() == rack.replicas
-            && rack.pods.iter().all(|pod| is_done(pod, goal))
-    })
-}
-
-/// Nothing is left to renew.
-pub(super) fn is_at(seen: &Observed, goal: &Release) -> bool {
-    seen.racks.iter().all(|rack| {
-        rack.image.as_deref() == Some(&goal.image) && rack.pods.iter().all(|pod| pod.image == goal.image)
-    })
-}
-
-/// What became of the ring, with nothing left to renew in it.
-pub(super) fn settled(seen: &Observed, record: &UpdateVersionRecord) -> String {
-    let goal = goal(record);
-    let Some(cause) = &record.roll_back else {
-        return format!("The Cassandra has version {}", goal.name);
-    };
-    if is_whole(seen, goal) {
-        return format!("{cause}. The ring is whole on version {}, as before", goal.name);
-    }
-    let there = |name: &String| {
-        seen.racks.iter().flat_map(|rack| &rack.pods).any(|pod| pod.name == *name && is_done(pod, goal))
-    };
-    let missing = seen.racks.iter().flat_map(super::observe::Rack::names).filter(|name| !there(name));
-    format!(
-        "{cause}. The ring is on version {}, as before, but for what is not Ready: pod {}. Kubernetes makes it of that version",
-        goal.name,
-        missing.collect::<Vec<_>>().join(", pod ")
-    )
 }
 
 /// The ring is at its goal and resumed.

@@ -11,28 +11,12 @@ use api::condition;
 use api::ops_request::Release;
 
 use super::observe::{Observed, release};
-use super::puller::{Pull, Puller};
+use super::puller::{Place, Pull, Puller};
 use super::refusal;
-use super::step::{Outcome, Step, Wait};
+use super::step::{Outcome, PULL, PULL_IMAGE, Step, Wait};
 
-/// The condition that tells of it.
-pub(super) const CONDITION: &str = "PullImage";
 /// Its reason when the API server did not let a pod be made.
 pub(super) const REFUSED: &str = "PullRefused";
-/// The step whose timeout runs.
-pub(super) const STEP: &str = "pull";
-
-/// Where the image will be needed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// The Kubernetes node.
-    pub host: String,
-    /// A pod of the ring on it.
-    pub pod: String,
-    /// The PetSet of that pod.
-    pub petset: String,
-}
-
 /// What is to do before the update begins. `None`: the image is wherever it can be.
 pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
     if is_refused(seen) {
@@ -60,10 +44,10 @@ pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
     let (_, _, message) = told(seen)?;
     wanted.iter().any(|puller| matches!(puller.state, Pull::Pulling(_))).then(|| {
         Step::Wait(Wait {
-            condition: CONDITION.to_owned(),
+            condition: PULL_IMAGE.to_owned(),
             reason: "Pulling",
             message,
-            step: Some(STEP.to_owned()),
+            step: Some(PULL.to_owned()),
         })
     })
 }
@@ -117,7 +101,7 @@ pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
         | Step::Rehearse
         | Step::Begin { .. }
         | Step::Finish(_) => true,
-        Step::Wait(wait) => wait.condition == CONDITION,
+        Step::Wait(wait) => wait.condition == PULL_IMAGE,
         _ => false,
     };
     let left: Vec<Puller> = seen.pullers.iter().filter(|puller| !puller.terminating).cloned().collect();
@@ -131,5 +115,5 @@ pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
 /// The API server refused a pod once: that cannot be read off the pods.
 fn is_refused(seen: &Observed) -> bool {
     let conditions = seen.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
-    condition::get(conditions, CONDITION).is_some_and(|pull| pull.reason == REFUSED)
+    condition::get(conditions, PULL_IMAGE).is_some_and(|pull| pull.reason == REFUSED)
 }

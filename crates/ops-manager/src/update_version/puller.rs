@@ -12,9 +12,19 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use super::known_to_target::{self, Look};
+use super::known_to_target::look::{self, Look};
 use super::node::trouble;
-use super::pull::Place;
+
+/// Where the image will be needed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The Kubernetes node.
+    pub host: String,
+    /// A pod of the ring on it.
+    pub pod: String,
+    /// The PetSet of that pod.
+    pub petset: String,
+}
 
 /// A pod that only pulls an image, as it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,7 +70,7 @@ pub(super) fn seen(pod: &Pod) -> Puller {
         host: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         image: spec.and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default(),
         state: state(pod),
-        look: known_to_target::read(spec.and_then(|spec| spec.containers.first()), answer(pod)),
+        look: look::read(spec.and_then(|spec| spec.containers.first()), answer(pod)),
         terminating: pod.metadata.deletion_timestamp.is_some(),
     }
 }
@@ -127,7 +137,7 @@ pub(super) fn pod(
                 name: CONTAINER.to_owned(),
                 image: Some(image.to_owned()),
                 image_pull_policy: database.and_then(|container| container.image_pull_policy.clone()),
-                command: Some(known_to_target::command(classes)),
+                command: Some(look::command(classes)),
                 resources: Some(resources()),
                 security_context: Some(restricted(user)),
                 ..Container::default()

@@ -9,8 +9,7 @@ use api::condition;
 use operator::WriteError;
 
 use super::observe::Observed;
-use super::pull;
-use super::step::{HELD_UP, Step};
+use super::step::{HELD_UP, PULL_IMAGE, Step};
 
 /// Reason of the conditions that tell of it.
 pub(super) const REFUSED: &str = "WriteRefused";
@@ -27,7 +26,7 @@ pub(super) fn of(seen: &Observed, step: &Step, error: &WriteError) -> Option<Str
 pub(super) fn condition_of(step: &Step) -> Option<(String, bool)> {
     Some(match step {
         Step::Begin { .. } => (HELD_UP.to_owned(), false),
-        Step::Pull { .. } | Step::RemovePullers { .. } => (pull::CONDITION.to_owned(), false),
+        Step::Pull { .. } | Step::RemovePullers { .. } => (PULL_IMAGE.to_owned(), false),
         Step::Halt => ("PauseDatabase".to_owned(), false),
         Step::SetImage { .. } => ("UpdatePetSets".to_owned(), true),
         Step::Evict { pod } => (format!("EvictPod--{}", pod.name), true),

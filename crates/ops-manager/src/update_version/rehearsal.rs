@@ -14,19 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator::{Object, WriteError};
 
-use super::observe::{Observed, Rack, release};
+use super::observe::{Admission, Observed, Rack, release};
 use crate::context::Context;
-
-/// What the API server says of the pods that the target makes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Admission {
-    /// They would be let in, or nobody could tell.
-    Fine,
-    /// They would not; what it says.
-    Refused(String),
-    /// It has no answer at this moment; what it says.
-    Unclear(String),
-}
 
 /// Asks for one pod of each rack, and for what all of them mount.
 pub(super) async fn ask(context: &Context, seen: &Observed) -> Admission {

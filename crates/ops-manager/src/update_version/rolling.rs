@@ -4,16 +4,16 @@ use api::condition;
 use api::ops_request::{Apply, Release, UpdateVersionRecord};
 
 use super::clock::{overdue, since};
+use super::goal::{goal, is_done};
 use super::node::Node;
 use super::observe::{Observed, Rack};
-use super::progressing::is_done;
-use super::step::{Step, Wait};
+use super::step::{Step, Wait, image_of, renewal_of};
 use super::way_back;
 
 /// Renews what is not at the goal, one pod at a time. `None`: all nodes are at the goal and the ring is whole.
 pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
     let back = record.roll_back.is_some();
-    let goal = super::progressing::goal(record);
+    let goal = goal(record);
     // The target's image is given to one rack at a time, so that a bad one never reaches a second pod. The source's
     // image is known to be good and goes to all racks at once, so that the pod in trouble is renewed first.
     if back && only_leaving_are_left(seen, goal) {
@@ -181,14 +181,4 @@ fn pod_wait(pod: &str, what: &str) -> Step {
         message: format!("pod {pod} waits for {what}"),
         step: Some(renewal_of(pod)),
     })
-}
-
-/// The step whose timeout runs while a PetSet gets its image.
-pub(super) fn image_of(petset: &str) -> String {
-    format!("image of {petset}")
-}
-
-/// The step whose timeout runs while this pod is renewed.
-pub(super) fn renewal_of(pod: &str) -> String {
-    format!("renewal of {pod}")
 }

@@ -1,21 +1,9 @@
-//! The decision: from a picture of the world to the one next step of an update.
-//!
-//! Pure and total. Progress is read off the world (images, readiness, the halt), never off a counter, so that a restart
-//! at any point continues where the world is. Going back is the same machine with the images exchanged.
+//! What can be done next, and what its parts are called.
 
-use api::Cassandra;
 use api::ops_request::Release;
 
-use super::clock::overdue;
-use super::ending::{ended, give_up, released};
 use super::node::Node;
-use super::observe::Observed;
-use super::pending::pending;
-use super::progressing::progressing;
-use super::pull::{self, Place};
-use super::puller::Puller;
-use super::refusal;
-use super::rolling::{image_of, renewal_of};
+use super::puller::{Place, Puller};
 
 /// What to do next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,7 +107,7 @@ impl Step {
     pub fn timed(&self) -> Option<String> {
         match self {
             Self::Wait(wait) => wait.step.clone(),
-            Self::Pull { .. } | Self::RemovePullers { .. } => Some(pull::STEP.to_owned()),
+            Self::Pull { .. } | Self::RemovePullers { .. } => Some(PULL.to_owned()),
             Self::Begin { .. } => Some("begin".to_owned()),
             Self::Halt => Some("halt".to_owned()),
             Self::SetImage { petset, .. } => Some(image_of(petset)),
@@ -136,35 +124,23 @@ impl Step {
     }
 }
 
-/// The condition that tells of it.
+/// The condition of a request that is held up.
 pub(super) const HELD_UP: &str = "Waiting";
+/// The condition that tells of the pull.
+pub(super) const PULL_IMAGE: &str = "PullImage";
+/// The step of the pull.
+pub(super) const PULL: &str = "pull";
+/// The step after the ring is at its goal.
+pub(super) const READY: &str = "ready";
 
-/// The next step.
-pub fn next_step(seen: &Observed) -> Step {
-    let step = decide(seen);
-    // A write that nobody has refused is not given up before it was tried.
-    let is_wait = matches!(step, Step::Wait(_) | Step::Pull { .. } | Step::Evict { .. });
-    let step = match step.timed() {
-        Some(name) if overdue(seen, &name) && (is_wait || refusal::told(seen, &step).is_some()) => {
-            give_up(seen, &step)
-        }
-        _ => step,
-    };
-    pull::nothing_left(seen, step)
+/// The step whose timeout runs while a PetSet gets its image.
+pub(super) fn image_of(petset: &str) -> String {
+    format!("image of {petset}")
 }
 
-fn decide(seen: &Observed) -> Step {
-    let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
-    match record {
-        _ if seen.request.phase().is_final() => ended(seen),
-        None if seen.request.metadata.deletion_timestamp.is_some() => released(&seen.request),
-        None => pending(seen),
-        Some(record) => progressing(seen, record),
-    }
-}
-
-pub(super) fn alive(seen: &Observed) -> Option<&Cassandra> {
-    seen.cassandra.as_deref().filter(|c| c.metadata.deletion_timestamp.is_none())
+/// The step whose timeout runs while this pod is renewed.
+pub(super) fn renewal_of(pod: &str) -> String {
+    format!("renewal of {pod}")
 }
 
 /// The request has not begun, or is held up.

@@ -8,14 +8,15 @@ use kube::ResourceExt;
 
 use super::clock;
 use super::ending::{HALT_LIFTED, ROLL_BACK_UNFINISHED};
+use super::goal::is_done;
 use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
-use super::progressing::is_done;
-use super::pull::{self, Place};
+use super::pull;
+use super::puller::Place;
 use super::refusal;
 use super::replication;
-use super::step::{HELD_UP, Outcome, Step, Wait};
+use super::step::{HELD_UP, Outcome, PULL_IMAGE, Step, Wait};
 
 /// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
 /// blocked an eviction.
@@ -104,7 +105,7 @@ impl Story {
         let told = [
             (replication::CONDITION, replication::told(seen)),
             (known_to_target::CONDITION, known_to_target::told(seen)),
-            (pull::CONDITION, pull::told(seen)),
+            (PULL_IMAGE, pull::told(seen)),
         ];
         for (type_, told) in told {
             if let Some((status, reason, message)) = told {
@@ -263,7 +264,7 @@ impl Story {
                 (pull::REFUSED, format!("image {image} is not pulled before the update begins: {why}"))
             }
         };
-        self.say(pull::CONDITION, false, reason, message);
+        self.say(PULL_IMAGE, false, reason, message);
     }
 
     fn begin(&mut self, seen: &Observed, source: &Release, target: &Release) {

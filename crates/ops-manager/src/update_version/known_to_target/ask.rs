@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use super::super::node::Node;
 use super::super::probe;
-use super::Names;
+use super::names::Names;
 use super::settings::{self, Setting};
 use crate::context::Context;
 

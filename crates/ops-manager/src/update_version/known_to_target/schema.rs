@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cassandra::schema::{By, Relation, Use, quoted};
 use semver::Version;
 
-use super::Finding;
+use super::finding::Finding;
 
 const COMPACTION: &str = "org.apache.cassandra.db.compaction.";
 const COMPRESSION: &str = "org.apache.cassandra.io.compress.";

@@ -4,7 +4,7 @@
 use semver::Version;
 use serde_yaml::Value;
 
-use super::Finding;
+use super::finding::Finding;
 
 /// A setting of the user's.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,6 +1,7 @@
 use cassandra::schema::{By, Relation};
 use rstest::rstest;
 
+use super::look::{command, read};
 use super::*;
 
 fn table() -> Relation {

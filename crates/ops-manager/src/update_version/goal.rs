@@ -1,0 +1,52 @@
+//! Where an update leads, and how much of the ring is there.
+
+use api::ops_request::{Release, UpdateVersionRecord};
+
+use super::node::Node;
+use super::observe::{Observed, Rack};
+
+/// Where the record leads.
+pub(super) fn goal(record: &UpdateVersionRecord) -> &Release {
+    if record.roll_back.is_some() { &record.source } else { &record.target }
+}
+
+/// This pod is at the goal.
+pub(super) fn is_done(pod: &Node, goal: &Release) -> bool {
+    pod.image == goal.image && pod.ready && !pod.terminating
+}
+
+/// All pods are there and at the goal.
+pub(super) fn is_whole(seen: &Observed, goal: &Release) -> bool {
+    seen.racks.iter().all(|rack| {
+        rack.image.as_deref() == Some(&goal.image)
+            && rack.pods.len() == rack.replicas
+            && rack.pods.iter().all(|pod| is_done(pod, goal))
+    })
+}
+
+/// Nothing is left to renew.
+pub(super) fn is_at(seen: &Observed, goal: &Release) -> bool {
+    seen.racks.iter().all(|rack| {
+        rack.image.as_deref() == Some(&goal.image) && rack.pods.iter().all(|pod| pod.image == goal.image)
+    })
+}
+
+/// What became of the ring, with nothing left to renew in it.
+pub(super) fn settled(seen: &Observed, record: &UpdateVersionRecord) -> String {
+    let goal = goal(record);
+    let Some(cause) = &record.roll_back else {
+        return format!("The Cassandra has version {}", goal.name);
+    };
+    if is_whole(seen, goal) {
+        return format!("{cause}. The ring is whole on version {}, as before", goal.name);
+    }
+    let there = |name: &String| {
+        seen.racks.iter().flat_map(|rack| &rack.pods).any(|pod| pod.name == *name && is_done(pod, goal))
+    };
+    let missing = seen.racks.iter().flat_map(Rack::names).filter(|name| !there(name));
+    format!(
+        "{cause}. The ring is on version {}, as before, but for what is not Ready: pod {}. Kubernetes makes it of that version",
+        goal.name,
+        missing.collect::<Vec<_>>().join(", pod ")
+    )
+}

@@ -1,0 +1,14 @@
+//! What is in use, and may be unknown to a release.
+
+use cassandra::schema::Use;
+
+use super::settings::Setting;
+
+/// What the schema and the user's settings name. `None`: they were not asked for. An error: nobody could tell, and why.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Names {
+    /// What the schema names.
+    pub schema: Option<Result<Vec<Use>, String>>,
+    /// The user's settings.
+    pub settings: Option<Result<Vec<Setting>, String>>,
+}
