@@ -21,6 +21,7 @@ pub(super) use ask::{names as ask_names, schema as ask_schema};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::CassandraVersion;
 use cassandra::schema::Use;
 use semver::Version;
 
@@ -55,6 +56,9 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
         let message = format!("looks in the image of the target for {}", list(&checked.open, "class"));
         return Some((false, "Looking", message));
     }
+    if let Some(limit) = checked.limit {
+        return Some((true, "WayBackLimited", limit));
+    }
     Some((true, "Compatible", "the target knows what the schema and the settings name".to_owned()))
 }
 
@@ -72,6 +76,8 @@ struct Checked {
     unsure: Vec<String>,
     /// Classes that are still looked for.
     open: Vec<String>,
+    /// From where there is no way back.
+    limit: Option<String>,
 }
 
 fn check(seen: &Observed) -> Option<Checked> {
@@ -86,7 +92,10 @@ fn check(seen: &Observed) -> Option<Checked> {
         Err(why) => checked.unsure.push(format!("the schema could not be asked for: {why}")),
     }
     match &names.settings {
-        Some(Ok(settings)) => checked.findings.extend(not_loaded_by(&target, settings)),
+        Some(Ok(settings)) => {
+            checked.findings.extend(not_loaded_by(&target, settings));
+            checked.limit = seen.current.as_deref().and_then(|current| limit(current, &target, settings));
+        }
         Some(Err(why)) => checked.unsure.push(format!("the settings could not be read: {why}")),
         None => {}
     }
@@ -143,6 +152,21 @@ impl Checked {
         };
         Some(format!("CassandraVersion {name} does not know what is in use: {}{more}", named.join("; ")))
     }
+}
+
+/// Between lines of releases the commit log that a killed node has left is made readable for the source, see `commit_log.rs` of the
+/// provisioner; one that is compressed or encrypted cannot be.
+fn limit(source: &CassandraVersion, target: &Version, settings: &[Setting]) -> Option<String> {
+    let hiding = settings.iter().find(|setting| settings::hides_the_commit_log(setting))?;
+    let source = Version::parse(&source.spec.version).ok()?;
+    ((source.major, source.minor) < (target.major, target.minor)).then(|| {
+        format!(
+            "the target knows what the schema and the settings name. With {} of {} a node that is killed while it runs {target}, \
+             instead of stopped, cannot go back to {source}: its commit log cannot be made readable for that release. To have the \
+             way back from there too, leave the setting out during the update",
+            hiding.key, hiding.origin
+        )
+    })
 }
 
 /// The classes of the user's, and who names each.

@@ -62,21 +62,34 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
         _ => return Err(refused("it must be a list of `setting: value`".to_owned())),
     };
     let mut read = vec![];
-    for (key, value) in &settings {
+    let mut add = |key: String, value: &Value| {
+        read.push(Setting { origin: origin.to_owned(), key, is_true: is_true(value) });
+    };
+    // Null takes a setting of the image away.
+    for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
         let Some(key) = key.as_str() else { continue };
-        // YAML 1.1, which Cassandra reads, has more words for it.
-        let word = value.as_str().map(str::to_lowercase);
-        let is_true =
-            value.as_bool() == Some(true) || word.is_some_and(|word| ["true", "yes", "on"].contains(&&*word));
-        read.push(Setting { origin: origin.to_owned(), key: key.to_owned(), is_true });
-        let inner = value.as_mapping().into_iter().flat_map(|inner| inner.keys()).filter_map(Value::as_str);
-        read.extend(inner.map(|inner| Setting {
-            origin: origin.to_owned(),
-            key: format!("{key}.{inner}"),
-            is_true: false,
-        }));
+        add(key.to_owned(), value);
+        for (inner, value) in value.as_mapping().into_iter().flatten() {
+            let Some(inner) = inner.as_str() else { continue };
+            add(format!("{key}.{inner}"), value);
+        }
     }
     Ok(read)
+}
+
+/// YAML 1.1, which Cassandra reads, has more words for it.
+fn is_true(value: &Value) -> bool {
+    let word = value.as_str().map(str::to_lowercase);
+    value.as_bool() == Some(true) || word.is_some_and(|word| ["true", "yes", "on"].contains(&&*word))
+}
+
+/// With such a setting nobody but Cassandra can read the commit log.
+pub(super) fn hides_the_commit_log(setting: &Setting) -> bool {
+    match setting.key.as_str() {
+        "commitlog_compression" => true,
+        "transparent_data_encryption_options.enabled" => setting.is_true,
+        _ => false,
+    }
 }
 
 /// The settings that a node of this release does not start with.

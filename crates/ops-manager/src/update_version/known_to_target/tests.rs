@@ -240,3 +240,22 @@ fn the_look_finds_a_class_in_a_jar_and_in_a_folder() {
     std::fs::remove_dir_all(&home).unwrap();
     assert_eq!(said, "com/example/Audit.class\norg/apache/cassandra/service/CassandraDaemon.class\n");
 }
+
+#[rstest]
+#[case::compressed("4.1.10", "commitlog_compression: [{class_name: LZ4Compressor}]", true)]
+#[case::encrypted("4.1.10", "transparent_data_encryption_options: {enabled: yes}", true)]
+#[case::not_encrypted("4.1.10", "transparent_data_encryption_options: {enabled: false}", false)]
+#[case::taken_away("4.1.10", "commitlog_compression: null", false)]
+#[case::within_a_line("5.0.5", "commitlog_compression: [{class_name: LZ4Compressor}]", false)]
+fn a_commit_log_that_nobody_else_can_read_limits_the_way_back(
+    #[case] source: &str,
+    #[case] text: &str,
+    #[case] limited: bool,
+) {
+    let source: CassandraVersion = serde_json::from_value(serde_json::json!({
+        "metadata": { "name": "old" }, "spec": { "version": source, "db": { "image": "cassandra" } },
+    }))
+    .unwrap();
+    let settings = settings::parse("Secret s", text).unwrap();
+    assert_eq!(limit(&source, &release_of("5.0.6"), &settings).is_some(), limited);
+}
