@@ -31,6 +31,10 @@ pub const DEFAULT_PLACEMENT_POLICY: &str = "default";
 pub const CONFIG_VOLUME: &str = "operator-config";
 /// Annotation on PetSets and volume claims: name of the cluster that the data belongs to.
 pub const CLUSTER_NAME: &str = "kubedb.com/cluster-name";
+/// Annotation on PetSets and volume claims: tokens of each node, as the ring was made.
+pub const NUM_TOKENS: &str = "kubedb.com/num-tokens";
+/// Annotation on PetSets and volume claims: class that places rows on nodes, as the ring was made.
+pub const PARTITIONER: &str = "kubedb.com/partitioner";
 
 /// Annotation on a Cassandra: host ids, parted by commas, of nodes whose data is lost for good, as the user has understood.
 pub const ACCEPT_DATA_LOSS: &str = "kubedb.com/accept-data-loss";

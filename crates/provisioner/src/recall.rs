@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{PetSet, names};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
@@ -13,9 +13,23 @@ use crate::delete::is_claim_of;
 use crate::error::{Error, Refusal};
 use crate::kept::{Kept, noted};
 use crate::plan::Plan;
+use crate::render_config;
 
-/// Puts into the plan what the ring keeps. Volumes are asked only when there is no PetSet.
+/// Puts into the plan what the ring keeps. Until it has been whole for the first time, the user may still say other values.
 pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
+    if let Err(refusal) = named(context, plan).await? {
+        return Ok(Err(refusal));
+    }
+    let known = plan.cassandra.status.as_ref().is_some_and(|status| !status.host_ids.is_empty());
+    if !known && !plan.kept.fixed.is_empty() {
+        let settings = user_settings(context, plan).await?;
+        plan.kept.choose(|setting| settings.iter().find_map(|text| render_config::value(text, setting)));
+    }
+    Ok(Ok(()))
+}
+
+/// The name of the cluster and of the Secret. Volumes are asked only when there is no PetSet.
+async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
     let petsets: Vec<Arc<PetSet>> = plan
         .racks
         .iter()
@@ -44,6 +58,19 @@ pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(),
         }
         _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
     }
+}
+
+/// What the user says of the settings: the inline ones win over those of the Secret.
+async fn user_settings(context: &Context, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
+    let Some(configuration) = &plan.cassandra.spec.configuration else { return Ok(vec![]) };
+    let secret = match &configuration.secret_name {
+        Some(name) => context.read::<Secret>(&plan.namespace, name).await?,
+        None => None,
+    };
+    let data = secret.and_then(|secret| secret.data?.remove(names::CONFIG_KEY));
+    let of_secret = data.map(|data| String::from_utf8_lossy(&data.0).into_owned());
+    let inline = configuration.inline.get(names::CONFIG_KEY).cloned();
+    Ok(inline.into_iter().chain(of_secret).collect())
 }
 
 fn unclear(noted: &BTreeMap<String, &str>) -> String {

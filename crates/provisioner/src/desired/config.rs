@@ -62,8 +62,11 @@ fn settings(plan: &Plan) -> Map<String, Value> {
         "storage_port": names::INTERNODE_PORT,
         "ssl_storage_port": names::INTERNODE_SSL_PORT,
     });
+    let fixed = plan.kept.fixed.iter().map(|(setting, value)| {
+        (setting.clone(), value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number)))
+    });
     match settings {
-        Value::Object(settings) => settings,
+        Value::Object(settings) => settings.into_iter().chain(fixed).collect(),
         _ => Map::new(),
     }
 }

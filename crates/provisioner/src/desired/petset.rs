@@ -83,7 +83,7 @@ fn claim(plan: &Plan, rack: &Rack) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(names::DATA_VOLUME.to_owned()),
-            annotations: plan.kept.note(&plan.name),
+            annotations: plan.kept.note_of_claims(&plan.name),
             ..ObjectMeta::default()
         },
         spec: Some(spec),

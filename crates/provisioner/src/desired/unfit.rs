@@ -40,8 +40,24 @@ pub fn unfit(plan: &Plan, runs: bool) -> Option<Refusal> {
 
 fn inline(plan: &Plan, runs: bool) -> Option<Refusal> {
     let text = plan.cassandra.spec.configuration.as_ref()?.inline.get(api::names::CONFIG_KEY)?;
-    let problem = render_config::problem(text, !runs)?;
+    let problem = render_config::problem(text, !runs).or_else(|| changed(plan, text))?;
     Some(Refusal::new("ConfigInvalid", format!("spec.configuration.inline: cassandra.yaml: {problem}")))
+}
+
+/// A setting that has another value since the ring was made.
+fn changed(plan: &Plan, text: &str) -> Option<String> {
+    plan.kept.fixed.iter().find_map(|(setting, value)| {
+        let theirs = render_config::value(text, setting)?;
+        // A class may be named with its package or without.
+        let class = |name: &str| name.rsplit('.').next().map(str::to_owned);
+        if class(&theirs) == class(value) {
+            return None;
+        }
+        Some(format!(
+            "{setting} is {value} since this ring was made, and Cassandra lets nobody change it on a node with data: it cannot \
+             become {theirs}; remove it"
+        ))
+    })
 }
 
 fn of_rack(plan: &Plan, rack: &Rack, runs: bool) -> Option<Refusal> {
@@ -207,5 +223,22 @@ mod tests {
         let told = told(&spec, runs);
         assert!(told.starts_with("spec.configuration.inline: cassandra.yaml: "), "{told}");
         assert!(told.contains(why) && told.contains(line), "{told}");
+    }
+
+    #[rstest]
+    #[case::as_it_was_made("num_tokens: 16", "")]
+    #[case::the_same_class("partitioner: Murmur3Partitioner", "")]
+    #[case::other_tokens(
+        "num_tokens: 8",
+        "num_tokens is 16 since this ring was made, and Cassandra lets nobody change it on a node with data: it cannot become 8"
+    )]
+    #[case::another_class(
+        "partitioner: org.apache.cassandra.dht.RandomPartitioner",
+        "cannot become org.apache"
+    )]
+    fn what_a_ring_was_made_with_stays(#[case] settings: &str, #[case] said: &str) {
+        let configuration = json!({ "inline": { "cassandra.yaml": settings } });
+        let told = told(&json!({ "version": "4.1.10", "configuration": configuration }), true);
+        assert!(told.contains(said) && told.is_empty() == said.is_empty(), "{told}");
     }
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use api::names::CONFIG_KEY;
 use cassandra::Credentials;
-use serde_yaml::Mapping;
+use serde_yaml::{Mapping, Value};
 
 use self::files::{read, write};
 use self::former::Former;
@@ -201,6 +201,15 @@ fn adapt_commit_log(release: Option<(u64, u64)>) -> Result<(), Error> {
         eprintln!("{line}");
     }
     Ok(())
+}
+
+/// What settings of the user's say of one that is a number or a word; nothing if they cannot be read.
+pub(crate) fn value(settings: &str, setting: &str) -> Option<String> {
+    match yaml::parse(settings).ok()?.get(setting)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// What is wrong with settings of the user's, whatever the image: the first thing that would keep a node from starting, or that
