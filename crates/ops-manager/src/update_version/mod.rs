@@ -1,5 +1,6 @@
 //! UpdateVersion: observe, decide, do one thing, tell.
 
+mod absence;
 mod clock;
 mod decide;
 mod effects;

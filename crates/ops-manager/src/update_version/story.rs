@@ -6,6 +6,7 @@ use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, UpdateVersionR
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
+use super::absence;
 use super::clock;
 use super::ending::{HALT_LIFTED, ROLL_BACK_UNFINISHED};
 use super::goal::is_done;
@@ -50,7 +51,7 @@ pub fn news<'a>(
     };
     new.iter().filter(is_new).map(move |c| {
         let reason = c.type_.split("--").next().unwrap_or_default();
-        let warning = ["Failed", "Denied", "RollBack", HALT_LIFTED].contains(&reason)
+        let warning = ["Failed", "Denied", "RollBack", HALT_LIFTED, absence::REPAIR_NEEDED].contains(&reason)
             || (reason == replication::CONDITION && c.status == "False")
             || (reason == known_to_target::CONDITION && c.reason == "Unknown")
             || is_refused(c);
@@ -151,6 +152,10 @@ impl Story {
             }
             let message = format!("pod {} is Ready on image {}", pod.name, goal.image);
             self.roll(&format!("RunningPod--{}", pod.name), true, message);
+        }
+        let names = pods.iter().map(|pod| pod.name.as_str());
+        if let Some(repair) = absence::repair(&self.status.conditions, names) {
+            self.say(absence::REPAIR_NEEDED, true, "HintsExpired", repair);
         }
         // An eviction whose answer was lost, or a pod that somebody else has taken away.
         for pod in pods.iter().filter(|pod| pod.terminating || pod.image == goal.image) {

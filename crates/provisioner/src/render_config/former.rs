@@ -121,6 +121,7 @@ mod tests {
 
     const WAS: &str = "00000000-0000-0000-0000-000000000001";
 
+    #[expect(clippy::unnecessary_wraps, reason = "an answer, as `silent` is one")]
     /// A node at `10.0.0.<n>` that knows others by number and release.
     fn view(n: u8, release: &str, peers: &[(u8, &str)]) -> Result<View, String> {
         let id = |n: u8| uuid::Uuid::from_u128(u128::from(n));

@@ -124,14 +124,14 @@ fn replace(config: &Path, former: &Former) -> Result<(), Error> {
         "its data is gone: it takes the place that it had at {address}, and fetches its share from the others"
     );
     let path = config.join(JVM_OPTIONS);
-    let mut options = read(&path)?.unwrap_or_default();
-    options.push_str(&format!("\n-Dcassandra.replace_address_first_boot={address}\n"));
+    let mut options =
+        vec![read(&path)?.unwrap_or_default(), format!("-Dcassandra.replace_address_first_boot={address}")];
     if !foreign.is_empty() {
         let foreign = foreign.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         eprintln!("does not wait for the schema of nodes of another major release: {foreign}");
-        options.push_str(&format!("-Dcassandra.skip_schema_check_for_endpoints={foreign}\n"));
+        options.push(format!("-Dcassandra.skip_schema_check_for_endpoints={foreign}"));
     }
-    write(&path, &options)
+    write(&path, &(options.join("\n") + "\n"))
 }
 
 /// Options of the JVM, one a line, that the launch script of all releases since 4.0 reads.
