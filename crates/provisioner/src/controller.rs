@@ -38,6 +38,8 @@ use crate::status::{self, Findings};
 
 /// What only the user can mend, and what no watch tells of.
 const REFUSED: Duration = Duration::from_secs(30);
+/// The nodes are told of each other as soon as the cache has what was written.
+const AT_ONCE: Duration = Duration::from_millis(200);
 /// A ring in use whose login or copies are not as they were made is looked at again after this time.
 const FLAWED: Duration = Duration::from_mins(1);
 
@@ -106,10 +108,18 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     };
     let waits = refusal.is_some() && !observed.has_begun();
     let status = status::of(&cassandra, &findings, &context.operator.clock.time());
+    let host_ids = |one: &Cassandra| one.status.as_ref().map(|status| status.host_ids.clone());
+    let known = host_ids(&cassandra);
     let cassandra = context.tell(&cassandra, status).await?;
     // An object that cannot be written must not hide how the ring is.
     provisioned?.ok();
-    Ok(Some(if waits { REFUSED } else { context.every(&cassandra) }))
+    Ok(Some(if waits {
+        REFUSED
+    } else if known == host_ids(&cassandra) {
+        context.every(&cassandra)
+    } else {
+        AT_ONCE
+    }))
 }
 
 fn unknown_version(plan: &Plan) -> Refusal {

@@ -76,20 +76,23 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
     // A True stays until enough checks in a row have failed.
     let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
     let Verdict { report, silent, failed } = verdict;
-    if !report.host_ids.is_empty() {
+    // Its nodes are told who belongs to the ring before it is called Ready: from then on a request may halt the Cassandra.
+    let news = !report.host_ids.is_empty() && report.host_ids != status.host_ids;
+    if news {
         status.host_ids.clone_from(&report.host_ids);
     }
+    let news = news && halt::provisioner_may_write(cassandra);
     if report.accepting.is_ok() || !holds(type_::ACCEPTING_CONNECTION, *silent) {
         let [yes, no] = ["DatabaseAcceptingConnectionRequest", "DatabaseNotAcceptingConnectionRequest"];
         let message = format!("Cassandra {name} accepts client requests");
         check(&mut say, type_::ACCEPTING_CONNECTION, &report.accepting, [yes, no], message);
     }
-    if report.ready.is_ok() || !holds(type_::READY, *failed) {
+    if !news && (report.ready.is_ok() || !holds(type_::READY, *failed)) {
         let message = format!("Cassandra {name} is ready: all nodes answer and agree");
         let reasons = ["ReadinessCheckSucceeded", "ReadinessCheckFailed"];
         check(&mut say, type_::READY, &report.ready, reasons, message);
     }
-    if report.ready.is_ok() && complete {
+    if !news && report.ready.is_ok() && complete {
         let message = format!("Cassandra {name} is provisioned");
         say(type_::PROVISIONED, true, "DatabaseSuccessfullyProvisioned", message);
     }

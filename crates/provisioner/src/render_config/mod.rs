@@ -84,12 +84,13 @@ pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
     let release = release(config)?;
     let defaults = owned::defaults(release, members.order.len());
     let rendered = sources.render(node, defaults, part.is_own_seed())?;
+    // Whatever its part: one that has joined may not be known as a member yet.
+    if found.data {
+        adapt_commit_log(release)?;
+    }
     match &part {
         Part::Founder => eprintln!("begins the ring"),
-        Part::Member => {
-            adapt_commit_log(release)?;
-            seeds::wait_for_addresses(&rendered.seeds).await;
-        }
+        Part::Member => seeds::wait_for_addresses(&rendered.seeds).await,
         Part::Newcomer { after } => {
             eprintln!("joins the ring");
             if let Some(host) = after {

@@ -68,6 +68,21 @@ fn host_ids_are_those_of_the_last_time_that_all_nodes_agreed() {
     assert_eq!(next(&broken, &seen(Some(1)), Some(&well)).status.unwrap().host_ids, ids("2"));
 }
 
+/// A request may halt the Cassandra as soon as it is Ready, and then the nodes could not be told any more.
+#[test]
+fn a_ring_is_ready_when_its_nodes_can_be_told_who_belongs_to_it() {
+    let mut well = verdict(true, true, 0);
+    well.report.host_ids = BTreeMap::from([("db-0".to_owned(), "1".to_owned())]);
+    let first = next(&cassandra(&json!({})), &seen(Some(1)), Some(&well));
+    assert_eq!(phase(&first), Some(Phase::Provisioning));
+    let ready = next(&first, &seen(Some(1)), Some(&well));
+    assert_eq!(phase(&ready), Some(Phase::Ready));
+    well.report.host_ids = BTreeMap::from([("db-0".to_owned(), "2".to_owned())]);
+    assert_eq!(phase(&next(&ready, &seen(Some(1)), Some(&well))), Some(Phase::Ready), "it stays Ready");
+    let halted = Cassandra { status: None, ..cassandra(&json!({ "halted": true })) };
+    assert_eq!(says(&next(&halted, &seen(Some(1)), Some(&well)), "Ready").0, "True", "nobody could be told");
+}
+
 #[test]
 fn a_ring_goes_from_nothing_to_ready() {
     let new = cassandra(&json!({}));
