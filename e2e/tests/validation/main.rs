@@ -6,6 +6,7 @@ mod cassandra;
 mod kubedb;
 mod others;
 mod pods;
+mod pulls;
 mod transitions;
 mod unsupported;
 
