@@ -1,7 +1,7 @@
 //! The way back over a border of releases, from a target that has ended in any way but a clean stop.
 
 use anyhow::Result;
-use e2e::kubectl::{apply, kubectl};
+use e2e::kubectl::{apply, get, kubectl, text, wait_for};
 use e2e::machine;
 use e2e::manifests;
 use e2e::proxy::When;
@@ -18,8 +18,12 @@ pub fn rows() -> Vec<Row> {
     let shapes = [(Shape::Three, "3 x 1"), (Shape::Single, "single")];
     let of = |(shape, name): (Shape, &'static str)| {
         let faults = FAULTS.map(|(image, after)| {
-            Row::new("target ends for good", format!("{after}, {name}"), Ending::Returned, move |stage| {
-                faulty(stage, image)
+            // A node that is alone and has served is all that there is to prove: there only the user can want the way back.
+            let is_proven = shape == Shape::Single && image != "unstarted";
+            let (ending, act): (_, fn(&mut Stage, &str) -> _) =
+                if is_proven { (Ending::Stopped, proven_and_faulty) } else { (Ending::Returned, faulty) };
+            Row::new("target ends for good", format!("{after}, {name}"), ending, move |stage| {
+                act(stage, image)
             })
         });
         let stopped = [
@@ -38,13 +42,33 @@ pub fn rows() -> Vec<Row> {
     shapes.into_iter().flat_map(of).collect()
 }
 
+/// The node ends again and again before the version is set, and the user wants the way back.
+fn proven_and_faulty(stage: &mut Stage, image: &str) -> Result<String> {
+    offer(stage, image)?;
+    stage.hold(When::Before, Step::Version)?;
+    let pod = format!("pod/{}", stage.first_pod());
+    wait_for("the target to end", NAMESPACE, 120, || {
+        let restarts = text(&get(NAMESPACE, &pod)?, "/status/containerStatuses/0/restartCount");
+        Ok((restarts != "0").then_some(()))
+    })?;
+    let deleted = kubectl(&["delete", "casops", "-n", NAMESPACE, &stage.name(), "--wait=false"]);
+    stage.release();
+    deleted.map(|_| String::new())
+}
+
 fn faulty(stage: &mut Stage, image: &str) -> Result<String> {
+    offer(stage, image)?;
+    stage.request().map(|()| String::new())
+}
+
+/// Puts an image into the catalog as a build of the last release, and makes it the target.
+fn offer(stage: &mut Stage, image: &str) -> Result<()> {
     let [_, _, release] = RELEASES;
     let name = format!("{release}-{image}");
     let version = manifests::version_of(&name, &format!("localhost/cassandra:{image}"), release);
     apply(&version.to_string())?;
     stage.target = name;
-    stage.request().map(|()| String::new())
+    Ok(())
 }
 
 /// All nodes run the target. The first one is ended, and the user wants the way back.

@@ -1,0 +1,136 @@
+//! What remains of a Cassandra that is deleted.
+
+use super::*;
+
+fn claim(api: &FakeApi, name: &str) {
+    let labels = api::labels::selectors("db");
+    let metadata = json!({ "name": name, "namespace": NAMESPACE, "labels": labels });
+    api.put::<PersistentVolumeClaim>(&serde_json::from_value(json!({ "metadata": metadata })).unwrap());
+}
+
+#[rstest]
+#[case("DoNotTerminate", &["data-db-rack-a-0", "other"], true)]
+#[case("Halt", &["data-db-rack-a-0", "other"], true)]
+#[case("Delete", &["other"], true)]
+#[case("WipeOut", &["other"], false)]
+#[tokio::test]
+async fn the_deletion_policy_says_what_remains(
+    #[case] policy: &str,
+    #[case] claims: &[&str],
+    #[case] login_remains: bool,
+    #[values(false, true)] halted: bool,
+) {
+    let (api, memory) = (fake(&json!({ "deletionPolicy": policy })), Memory::default());
+    begin(&api, &memory).await;
+    claim(&api, "data-db-rack-a-0");
+    claim(&api, "other");
+    api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = halted);
+    api.delete::<Cassandra>(NAMESPACE, "db");
+
+    step(&api, &memory).await.unwrap();
+    assert!(api.list::<PetSet>().is_empty());
+    assert_eq!(api.list::<PersistentVolumeClaim>().len(), 2, "claims wait for the pods");
+    step(&api, &memory).await.unwrap();
+    assert!(api.get::<Cassandra>(NAMESPACE, "db").is_some(), "pods are still there");
+
+    for pod in api.list::<Pod>() {
+        api.delete::<Pod>(NAMESPACE, &pod.name_any());
+    }
+    step(&api, &memory).await.unwrap();
+    assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
+    let left: Vec<_> = api.list::<PersistentVolumeClaim>().iter().map(ResourceExt::name_any).collect();
+    assert_eq!(left, claims);
+    assert_eq!(api.get::<Secret>(NAMESPACE, "db-auth").is_some(), login_remains);
+}
+
+async fn end(api: &FakeApi, memory: &Memory) {
+    api.delete::<Cassandra>(NAMESPACE, "db");
+    step(api, memory).await.unwrap();
+    step(api, memory).await.unwrap();
+    assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
+}
+
+#[tokio::test]
+async fn a_new_cassandra_of_the_same_name_keeps_the_password() {
+    let (api, memory) = (fake(&json!({ "deletionPolicy": "Halt" })), Memory::default());
+    let again = cassandra(&api);
+    step(&api, &memory).await.unwrap();
+    let before = password(&api, "db-auth");
+    end(&api, &memory).await;
+    for service in api.list::<Service>() {
+        api.delete::<Service>(NAMESPACE, &service.name_any());
+    }
+    api.delete::<ServiceAccount>(NAMESPACE, "db");
+    api.delete::<PodDisruptionBudget>(NAMESPACE, "db");
+    api.delete::<AppBinding>(NAMESPACE, "db");
+    api.put(&again);
+    begin(&api, &memory).await;
+    assert_eq!(password(&api, "db-auth"), before);
+}
+
+#[rstest]
+#[case::externally_managed(true)]
+#[case::of_the_user(false)]
+#[tokio::test]
+async fn a_secret_of_the_users_survives_a_wipe_out(#[case] external: bool) {
+    let spec = json!({
+        "deletionPolicy": "WipeOut", "authSecret": { "name": "mine", "externallyManaged": external }
+    });
+    let (api, memory) = (fake(&spec), Memory::default());
+    api.put(&secret("mine", &json!({ "username": "YQ==", "password": "Yg==" })));
+    step(&api, &memory).await.unwrap();
+    end(&api, &memory).await;
+    assert!(api.get::<Secret>(NAMESPACE, "mine").is_some());
+}
+
+#[tokio::test]
+async fn a_secret_that_another_cassandra_uses_survives_a_wipe_out() {
+    let (api, memory) = (fake(&json!({ "deletionPolicy": "WipeOut" })), Memory::default());
+    step(&api, &memory).await.unwrap();
+    let mut other = Cassandra::default();
+    other.metadata.name = Some("other".to_owned());
+    other.metadata.namespace = Some(NAMESPACE.to_owned());
+    other.spec.auth_secret = serde_json::from_value(json!({ "name": "db-auth" })).unwrap();
+    api.put(&other);
+    end(&api, &memory).await;
+    assert!(api.get::<Secret>(NAMESPACE, "db-auth").is_some());
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
+    let (api, memory) = (fake(&json!({})), Memory::default());
+    begin(&api, &memory).await;
+    let whole = context(&api, &memory);
+    api.end_namespace(NAMESPACE);
+    // What the namespace controller does, object by object; each loss wakes the provisioner.
+    for service in api.list::<Service>() {
+        api.delete::<Service>(NAMESPACE, &service.name_any());
+    }
+    api.delete::<AppBinding>(NAMESPACE, "db");
+    api.forget_requests();
+    for _ in 0..10 {
+        let context =
+            Context { operator: whole.operator.clone(), ..Arc::into_inner(context(&api, &memory)).unwrap() };
+        // It says no word of it and does not count as a failure that is told.
+        let _ = Box::pin(reconcile(Arc::new(cassandra(&api)), Arc::new(context))).await;
+    }
+    let refused: Vec<_> = api.requests().into_iter().filter(|request| request.status == 403).collect();
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(api.list::<Service>().is_empty());
+
+    // Its own deletion goes on as ever.
+    api.delete::<Cassandra>(NAMESPACE, "db");
+    for pod in api.list::<Pod>() {
+        api.delete::<Pod>(NAMESPACE, &pod.name_any());
+    }
+    end(&api, &memory).await;
+}
+
+#[tokio::test]
+async fn a_cassandra_that_was_deleted_before_it_was_held_is_forgotten() {
+    let (api, memory) = (fake(&json!({})), Memory::default());
+    memory.of("long gone", |known| known.settled = true);
+    step(&api, &memory).await.unwrap();
+    assert_eq!(memory.still("long gone", |_| ()), None);
+    assert_eq!(memory.count(), 1);
+}

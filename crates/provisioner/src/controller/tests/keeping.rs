@@ -1,0 +1,164 @@
+//! What a ring keeps when its objects are lost, restored or made anew.
+
+use super::*;
+
+/// As a pod is told.
+fn cluster_name(api: &FakeApi) -> String {
+    let petset = api.list::<PetSet>().remove(0);
+    let volumes = petset.spec.template.spec.unwrap().volumes.unwrap();
+    let volume = volumes.into_iter().find(|volume| volume.name == "operator-config").unwrap();
+    let secret: Secret = api.get(NAMESPACE, &volume.secret.unwrap().secret_name.unwrap()).unwrap();
+    let settings = String::from_utf8(secret.data.unwrap()["operator.yaml"].0.clone()).unwrap();
+    let line = settings.lines().find(|line| line.starts_with("cluster_name: ")).unwrap();
+    line.trim_start_matches("cluster_name: ").trim_matches('"').to_owned()
+}
+
+/// As the StatefulSet controller does: what the template of the claim says is on the claim.
+fn claim_of_the_first_pod(api: &FakeApi) {
+    let petset = api.list::<PetSet>().remove(0);
+    let mut claim = petset.spec.volume_claim_templates.unwrap().remove(0);
+    claim.metadata.name = Some("data-db-rack-a-0".to_owned());
+    claim.metadata.namespace = Some(NAMESPACE.to_owned());
+    api.put(&claim);
+}
+
+fn durable(spec: &Value) -> FakeApi {
+    let storage = json!({ "resources": { "requests": { "storage": "1Gi" } } });
+    let rack = |name: &str| json!({ "name": name, "storage": storage });
+    let api = fake(&json!({ "topology": { "rack": [rack("a"), rack("b")] }, "deletionPolicy": "Halt" }));
+    api.change::<Cassandra>(NAMESPACE, "db", |cassandra| {
+        let mut whole = serde_json::to_value(&cassandra.spec).unwrap();
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        cassandra.spec = serde_json::from_value(whole).unwrap();
+    });
+    api
+}
+
+/// A ring as the release before made it: named as the Cassandra, its settings in `db-config`, no notes.
+fn make_old(api: &FakeApi) {
+    for petset in api.list::<PetSet>().iter().map(ResourceExt::name_any) {
+        api.change::<PetSet>(NAMESPACE, &petset, |petset| {
+            petset.metadata.annotations = None;
+            let claims = petset.spec.volume_claim_templates.as_mut().unwrap();
+            claims[0].metadata.annotations = None;
+            for volume in petset.spec.template.spec.as_mut().unwrap().volumes.as_mut().unwrap() {
+                if let (Some(secret), "operator-config") = (&mut volume.secret, volume.name.as_str()) {
+                    secret.secret_name = Some("db-config".to_owned());
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn rings_of_one_name_in_two_namespaces_have_clusters_of_two_names() {
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    begin(&api, &memory).await;
+    assert_eq!(cluster_name(&api), "db.demo");
+}
+
+#[tokio::test]
+async fn a_ring_of_an_older_release_keeps_its_name_and_the_secret_that_its_pods_mount() {
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    begin(&api, &memory).await;
+    make_old(&api);
+    let before: Vec<_> = api.list::<PetSet>().into_iter().map(|petset| petset.spec).collect();
+    for memory in [memory, Memory::default()] {
+        step(&api, &memory).await.unwrap();
+        assert_eq!(cluster_name(&api), "db");
+        let after: Vec<_> = api.list::<PetSet>().into_iter().map(|petset| petset.spec).collect();
+        assert_eq!(after, before, "no pod gets another template");
+    }
+}
+
+#[rstest]
+#[case::made_by_an_older_release(true, "db")]
+#[case::made_now(false, "db.demo")]
+#[tokio::test]
+async fn a_new_cassandra_on_old_volumes_gives_its_cluster_the_name_that_they_have(
+    #[case] old: bool,
+    #[case] name: &str,
+    #[values(true, false)] unlabelled: bool,
+) {
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    let again = cassandra(&api);
+    begin(&api, &memory).await;
+    if old {
+        make_old(&api);
+    }
+    claim_of_the_first_pod(&api);
+    if unlabelled {
+        let bare = |claim: &mut PersistentVolumeClaim| claim.metadata.labels = None;
+        api.change::<PersistentVolumeClaim>(NAMESPACE, "data-db-rack-a-0", bare);
+    }
+    for pod in api.list::<Pod>() {
+        api.delete::<Pod>(NAMESPACE, &pod.name_any());
+    }
+    end(&api, &memory).await;
+    assert!(api.list::<PetSet>().is_empty());
+    api.put(&again);
+    begin(&api, &Memory::default()).await;
+    assert_eq!(cluster_name(&api), name);
+}
+
+#[tokio::test]
+async fn volumes_of_two_clusters_are_not_put_into_one_ring() {
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    for (claim, cluster) in [("data-db-rack-a-0", "db.demo"), ("data-db-rack-b-0", "db.prod")] {
+        let annotations = json!({ "kubedb.com/cluster-name": cluster });
+        let metadata = json!({ "name": claim, "namespace": NAMESPACE, "annotations": annotations });
+        api.put::<PersistentVolumeClaim>(&serde_json::from_value(json!({ "metadata": metadata })).unwrap());
+    }
+    step(&api, &memory).await.unwrap();
+    assert!(api.list::<PetSet>().is_empty());
+    let (reason, message) = condition(&api, condition_type::PROVISIONING_STARTED);
+    assert_eq!(reason, "ClusterNameUnclear");
+    assert!(message.contains("data-db-rack-b-0 of \"db.prod\""), "{message}");
+}
+
+fn orphan<K: Object>(api: &FakeApi) {
+    for object in api.list::<K>() {
+        api.change::<K>(NAMESPACE, &object.name_any(), |object| {
+            object.meta_mut().owner_references = None;
+        });
+    }
+}
+
+fn owned<K: Object>(api: &FakeApi, uid: &str, count: usize) {
+    let objects = api.list::<K>();
+    let owned = objects.iter().filter(|object| object.owner_references().iter().any(|it| it.uid == uid));
+    assert_eq!(owned.count(), count, "{}", K::kind(&()));
+}
+
+#[tokio::test]
+async fn a_restored_ring_without_owners_is_adopted() {
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    begin(&api, &memory).await;
+    make_old(&api);
+    orphan::<PetSet>(&api);
+    orphan::<Service>(&api);
+    orphan::<Secret>(&api);
+    orphan::<ServiceAccount>(&api);
+    orphan::<PodDisruptionBudget>(&api);
+    orphan::<AppBinding>(&api);
+    let restored = api.change::<Cassandra>(NAMESPACE, "db", |cassandra| {
+        cassandra.metadata.finalizers = None;
+        cassandra.status = None;
+    });
+    api.delete::<Cassandra>(NAMESPACE, "db");
+    api.put(&Cassandra {
+        metadata: ObjectMeta { uid: None, ..restored.metadata.clone() },
+        ..restored.clone()
+    });
+    assert_ne!(cassandra(&api).uid(), restored.uid());
+
+    step(&api, &Memory::default()).await.unwrap();
+    let uid = cassandra(&api).uid().unwrap();
+    owned::<PetSet>(&api, &uid, 2);
+    owned::<Service>(&api, &uid, 3);
+    owned::<ServiceAccount>(&api, &uid, 1);
+    owned::<PodDisruptionBudget>(&api, &uid, 1);
+    owned::<AppBinding>(&api, &uid, 1);
+    owned::<Secret>(&api, &uid, 1);
+    assert_eq!(cluster_name(&api), "db");
+}
