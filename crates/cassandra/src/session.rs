@@ -70,6 +70,11 @@ impl Sessions {
         Ok(Arc::new(Node::new(address, credentials, timeout, session, Some(slot))))
     }
 
+    /// The addresses that sessions are kept to, or were tried.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        lock(&self.slots).keys().copied().collect()
+    }
+
     /// Drops the sessions of all addresses that `keep` does not want: nodes that are gone.
     pub fn retain(&self, keep: impl Fn(&SocketAddr) -> bool) {
         lock(&self.slots).retain(|address, _| keep(address));

@@ -66,7 +66,11 @@ async fn look_beside(
     request: CassandraOpsRequest,
     requests: Cache<CassandraOpsRequest>,
 ) -> Result<Option<Duration>, WriteError> {
-    let context = Context {
+    Box::pin(advance(Arc::new(request), &context(api, requests))).await
+}
+
+fn context(api: &FakeApi, requests: Cache<CassandraOpsRequest>) -> Context {
+    Context {
         operator: api.operator("ops-manager"),
         sessions: Sessions::new(),
         requests,
@@ -75,8 +79,7 @@ async fn look_beside(
         petsets: api.cache(),
         pods: api.cache(),
         confirmed: Arc::default(),
-    };
-    Box::pin(advance(Arc::new(request), &context)).await
+    }
 }
 
 fn request(api: &FakeApi) -> CassandraOpsRequest {
@@ -214,4 +217,29 @@ async fn a_request_that_begins_while_the_ring_is_asked_goes_first() {
     let conditions = request(&api).status.unwrap_or_default().conditions;
     let waiting = condition::get(&conditions, "Waiting").cloned().unwrap();
     assert_eq!((waiting.reason.as_str(), puller(&api)), ("Queued", None), "{}", waiting.message);
+}
+
+/// Somebody else may get the address of a pod that is gone, and would be told the password.
+#[tokio::test]
+async fn no_session_is_kept_to_a_node_that_is_gone_or_without_need() {
+    let [there, gone] = ["127.245.9.2", "127.245.9.3"].map(|ip| format!("{ip}:9042").parse().unwrap());
+    let api = cluster();
+    let ip = |ip: &str| {
+        let ip = ip.to_owned();
+        move |pod: &mut Pod| pod.status.as_mut().unwrap().pod_ip = Some(ip.clone())
+    };
+    api.change("ns", "db-0", ip("127.245.9.2"));
+    let busy = context(&api, api.cache());
+    for address in [there, gone] {
+        assert!(busy.sessions.node(address, None, Duration::from_secs(1)).await.is_err(), "nobody listens");
+    }
+    probe::forget(&busy);
+    assert_eq!(busy.sessions.addresses(), [there]);
+
+    api.change("ns", "update", |request: &mut CassandraOpsRequest| {
+        request.status.get_or_insert_default().phase = Some(Phase::Successful);
+    });
+    let idle = Context { sessions: busy.sessions.clone(), ..context(&api, api.cache()) };
+    probe::forget(&idle);
+    assert_eq!(idle.sessions.addresses(), [], "no request is under way");
 }

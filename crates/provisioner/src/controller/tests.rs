@@ -115,3 +115,10 @@ fn make_ready(api: &FakeApi) {
         );
     }
 }
+
+async fn end(api: &FakeApi, memory: &Memory) {
+    api.delete::<Cassandra>(NAMESPACE, "db");
+    step(api, memory).await.unwrap();
+    step(api, memory).await.unwrap();
+    assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
+}

@@ -22,8 +22,9 @@ use crate::connection::Connection;
 
 /// Requests under way at the same time, of each kind. A ring that stalls slows the load down, and the gap shows it.
 const IN_FLIGHT: usize = 128;
-/// How often a row is asked for at the end before it counts as unreadable.
-const ATTEMPTS: usize = 10;
+/// How often, once a second, a row is asked for at the end before it counts as unreadable. A driver whose only node has come back at
+/// another address needs up to a minute to find it.
+const ATTEMPTS: usize = 90;
 
 #[derive(Args)]
 pub struct Options {

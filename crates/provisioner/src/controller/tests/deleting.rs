@@ -43,13 +43,6 @@ async fn the_deletion_policy_says_what_remains(
     assert_eq!(api.get::<Secret>(NAMESPACE, "db-auth").is_some(), login_remains);
 }
 
-async fn end(api: &FakeApi, memory: &Memory) {
-    api.delete::<Cassandra>(NAMESPACE, "db");
-    step(api, memory).await.unwrap();
-    step(api, memory).await.unwrap();
-    assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
-}
-
 #[tokio::test]
 async fn a_new_cassandra_of_the_same_name_keeps_the_password() {
     let (api, memory) = (fake(&json!({ "deletionPolicy": "Halt" })), Memory::default());
