@@ -1,4 +1,5 @@
-//! The life of a ring of three racks, as one story: each chapter goes on where the one before has left the ring.
+//! The life of a ring of three racks with two nodes each, as one story: each chapter goes on where the one before has left the
+//! ring, and a client writes and reads at QUORUM from the second one on.
 
 #[path = "ring/bad.rs"]
 mod bad;
@@ -13,23 +14,25 @@ mod update;
 
 use anyhow::Result;
 use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, text, wait_for};
-use e2e::manifests;
+use e2e::{load, manifests};
 use serde_json::Value;
 
 const NAMESPACE: &str = "e2e-ring";
 const CASSANDRA: &str = "cas/ring";
-const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
+const PODS: [&str; 6] =
+    ["ring-rack-a-0", "ring-rack-a-1", "ring-rack-b-0", "ring-rack-b-1", "ring-rack-c-0", "ring-rack-c-1"];
 
 #[test]
 fn the_life_of_a_ring() -> Result<()> {
     fresh_namespace(NAMESPACE)?;
-    apply(&manifests::ring(NAMESPACE, "ring", "4.1.9").to_string())?;
-    phase(NAMESPACE, CASSANDRA, &["Ready"], 600)?;
+    apply(&manifests::shape(NAMESPACE, "ring", "4.1.9", &[2, 2, 2]).to_string())?;
+    phase(NAMESPACE, CASSANDRA, &["Ready"], 900)?;
 
     objects::everything_is_there()?;
     objects::only_the_superuser_of_the_secret_can_log_in()?;
     refused::nothing_is_touched()?;
     refused::what_the_target_does_not_know_is_named()?;
+    load::start(NAMESPACE, "ring", &[PODS[0], PODS[2], PODS[4]], 3)?;
     bad::a_missing_image_touches_nothing()?;
     if embedded() {
         bad::a_crashing_image_reaches_one_pod_and_is_taken_back()?;
@@ -40,12 +43,20 @@ fn the_life_of_a_ring() -> Result<()> {
     }
     silence::a_halt_of_the_user_is_respected()?;
     update::pods_are_renewed_one_at_a_time_in_order_of_the_racks()?;
+    nothing_is_lost_and_no_request_failed()?;
     the_end()
 }
 
 /// Whether it is the cluster of this checkout: it has an image that crashes, and an audit log to read.
 fn embedded() -> bool {
     std::env::var_os("E2E_AUDIT_LOG").is_some()
+}
+
+fn nothing_is_lost_and_no_request_failed() -> Result<()> {
+    let verdict = load::stop(NAMESPACE)?;
+    assert!(verdict.nothing_lost(), "{verdict}");
+    assert_eq!(verdict.load.failures(), 0, "{:?}", load::failures(NAMESPACE).first());
+    Ok(())
 }
 
 /// `deletionPolicy: Delete` takes the volumes, and all that is left goes with the namespace.

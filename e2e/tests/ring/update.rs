@@ -32,7 +32,7 @@ pub fn the_ops_manager_ends_in_the_middle_and_goes_on() -> Result<()> {
 pub fn pods_are_renewed_one_at_a_time_in_order_of_the_racks() -> Result<()> {
     patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "halted": false } }))?;
     let mut seen: Vec<Vec<String>> = vec![];
-    wait_for("the end of the update", NAMESPACE, 400, || {
+    wait_for("the end of the update", NAMESPACE, 800, || {
         let down: Vec<_> = PODS
             .iter()
             .map(|pod| Ok((pod, get(NAMESPACE, &format!("pod/{pod}"))?)))
@@ -54,7 +54,7 @@ pub fn pods_are_renewed_one_at_a_time_in_order_of_the_racks() -> Result<()> {
 
     let when =
         |type_: &str| condition(&request, type_).map(|c| text(c, "/lastTransitionTime")).unwrap_or_default();
-    for [earlier, later] in [[PODS[0], PODS[1]], [PODS[1], PODS[2]]] {
+    for (earlier, later) in PODS.into_iter().zip(PODS.into_iter().skip(1)) {
         let (running, evicted) =
             (when(&format!("RunningPod--{earlier}")), when(&format!("EvictPod--{later}")));
         assert!(!running.is_empty() && running <= evicted, "{earlier} is up before {later} is renewed");
@@ -71,9 +71,9 @@ fn is_ready(pod: &Value) -> bool {
 
 /// The request has come to its end, the ring runs the version, and the story is complete.
 fn finished(request: &str, version: &str) -> Result<Value> {
-    let request = phase(NAMESPACE, &format!("casops/{request}"), &["Successful", "Failed", "Denied"], 400)?;
+    let request = phase(NAMESPACE, &format!("casops/{request}"), &["Successful", "Failed", "Denied"], 800)?;
     assert_eq!(text(&request, "/status/phase"), "Successful", "{:#}", request["status"]);
-    assert_eq!(text(&request, "/status/progress"), "3/3");
+    assert_eq!(text(&request, "/status/progress"), "6/6");
     let steps = [
         "UpdateVersion",
         "PauseDatabase",
