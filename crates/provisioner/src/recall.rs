@@ -52,8 +52,10 @@ async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refu
     let clusters: BTreeSet<_> = noted.values().copied().collect();
     match clusters.into_iter().collect::<Vec<_>>()[..] {
         [] => Ok(Ok(())),
+        // What their data was made with, nobody has noted on them.
         [one] => {
             one.clone_into(&mut plan.kept.cluster);
+            plan.kept.fixed.clear();
             Ok(Ok(()))
         }
         _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),

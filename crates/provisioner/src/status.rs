@@ -77,22 +77,22 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
     let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
     let Verdict { report, silent, failed } = verdict;
     // Its nodes are told who belongs to the ring before it is called Ready: from then on a request may halt the Cassandra.
-    let news = !report.host_ids.is_empty() && report.host_ids != status.host_ids;
-    if news {
+    let others = !report.host_ids.is_empty() && report.host_ids != status.host_ids;
+    if others {
         status.host_ids.clone_from(&report.host_ids);
     }
-    let news = news && halt::provisioner_may_write(cassandra);
+    let untold = others && halt::provisioner_may_write(cassandra);
     if report.accepting.is_ok() || !holds(type_::ACCEPTING_CONNECTION, *silent) {
         let [yes, no] = ["DatabaseAcceptingConnectionRequest", "DatabaseNotAcceptingConnectionRequest"];
         let message = format!("Cassandra {name} accepts client requests");
         check(&mut say, type_::ACCEPTING_CONNECTION, &report.accepting, [yes, no], message);
     }
-    if !news && (report.ready.is_ok() || !holds(type_::READY, *failed)) {
+    if !untold && (report.ready.is_ok() || !holds(type_::READY, *failed)) {
         let message = format!("Cassandra {name} is ready: all nodes answer and agree");
         let reasons = ["ReadinessCheckSucceeded", "ReadinessCheckFailed"];
         check(&mut say, type_::READY, &report.ready, reasons, message);
     }
-    if !news && report.ready.is_ok() && complete {
+    if !untold && report.ready.is_ok() && complete {
         let message = format!("Cassandra {name} is provisioned");
         say(type_::PROVISIONED, true, "DatabaseSuccessfullyProvisioned", message);
     }

@@ -1,5 +1,7 @@
 //! What a ring keeps when its objects are lost, restored or made anew.
 
+use api::names;
+
 use super::*;
 
 /// As a pod is told.
@@ -99,6 +101,33 @@ async fn a_new_cassandra_on_old_volumes_gives_its_cluster_the_name_that_they_hav
     api.put(&again);
     begin(&api, &Memory::default()).await;
     assert_eq!(cluster_name(&api), name);
+    assert_eq!(tokens(&api), None, "the data may have been made with others");
+}
+
+fn tokens(api: &FakeApi) -> Option<String> {
+    api.list::<PetSet>().pop()?.annotations().get(names::NUM_TOKENS).cloned()
+}
+
+#[tokio::test]
+async fn what_the_user_says_of_tokens_holds_from_the_first_time_that_the_ring_is_whole() {
+    let said = |tokens: u32| {
+        let text = format!("num_tokens: {tokens}");
+        serde_json::from_value(json!({ "inline": { "cassandra.yaml": text } })).unwrap()
+    };
+    let (api, memory) = (durable(&json!({})), Memory::default());
+    for tokens_said in [8, 4] {
+        api.change(NAMESPACE, "db", |one: &mut Cassandra| one.spec.configuration = Some(said(tokens_said)));
+        begin(&api, &memory).await;
+        assert_eq!(tokens(&api), Some(tokens_said.to_string()), "nothing has been made with others yet");
+    }
+    api.change(NAMESPACE, "db", |one: &mut Cassandra| {
+        one.status.get_or_insert_default().host_ids.insert("db-rack-a-0".to_owned(), "1".to_owned());
+        one.spec.configuration = Some(said(16));
+    });
+    begin(&api, &memory).await;
+    assert_eq!(tokens(&api), Some("4".to_owned()));
+    let (reason, message) = condition(&api, "ProvisioningStarted");
+    assert_eq!(reason, "ConfigInvalid", "{message}");
 }
 
 #[tokio::test]
