@@ -243,3 +243,38 @@ async fn no_session_is_kept_to_a_node_that_is_gone_or_without_need() {
     probe::forget(&idle);
     assert_eq!(idle.sessions.addresses(), [], "no request is under way");
 }
+
+/// A policy may say no for ever, and no event outlives an hour.
+#[tokio::test]
+async fn a_write_that_is_refused_is_told_and_timed() {
+    let api = cluster();
+    // The pod that pulls is not let in either.
+    api.fail_nth(1, 403);
+    assert!(look(&api).await && look(&api).await);
+    assert_eq!(request(&api).phase(), Phase::Progressing);
+    api.refuse("/cassandras/db", 403, "frozen until Monday");
+    for _ in 0..2 {
+        assert!(look(&api).await, "it is no failure of the operator");
+    }
+    let status = request(&api).status.unwrap();
+    let halting = condition::get(&status.conditions, "PauseDatabase").unwrap();
+    assert_eq!(halting.reason, "WriteRefused");
+    assert!(halting.message.contains("frozen until Monday"), "{}", halting.message);
+    assert_eq!(status.step.unwrap().name, "halt");
+}
+
+#[tokio::test]
+async fn a_newer_request_that_cannot_be_done_takes_nobody_s_place() {
+    for (target, phase) in [("9.9.9", Phase::Pending), ("5.0.6", Phase::Skipped)] {
+        let api = cluster();
+        let mut later = request(&api);
+        later.metadata = serde_json::from_value(json!({
+            "name": "later", "namespace": "ns", "uid": "later", "creationTimestamp": "2126-01-01T00:00:00Z",
+        }))
+        .unwrap();
+        later.spec.update_version.as_mut().unwrap().target_version = target.to_owned();
+        api.put(&later);
+        assert!(look(&api).await);
+        assert_eq!(request(&api).phase(), phase, "beside one that asks for {target}");
+    }
+}
