@@ -17,7 +17,12 @@ pub(super) fn ended(seen: &Observed) -> Step {
     let request = &seen.request;
     let uid = request.uid().unwrap_or_default();
     let halted = seen.alive().is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
-    if halted && !keeps_halt(request) { Step::Resume } else { released(request) }
+    match (halted, keeps_halt(request)) {
+        (true, false) => Step::Resume,
+        // Without the request nobody would know why the ring must be left alone, and its halt would be lifted.
+        (true, true) => Step::Done,
+        (false, _) => released(request),
+    }
 }
 
 /// Reason of the condition `Failed` where the roll-back could not finish: the ring may be on two versions, so the provisioner

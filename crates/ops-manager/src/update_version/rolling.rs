@@ -26,8 +26,8 @@ pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step
     let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
         .into_iter()
-        .find_map(|group| renew(seen, group, goal, back))
-        .or_else(|| gate(seen, goal, back, "VerifyRing", "verify".to_owned()))
+        .find_map(|group| renew(seen, group, record))
+        .or_else(|| gate(seen, record, "VerifyRing", "verify".to_owned()))
 }
 
 /// Racks in the order of the spec, but those that have begun first, then those with a pod that is down: a ring that is not
@@ -46,7 +46,8 @@ fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack
     order
 }
 
-fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option<Step> {
+fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Option<Step> {
+    let (goal, back) = (goal(record), record.roll_back.is_some());
     if let Some(rack) = racks.iter().find(|rack| rack.image.is_none()) {
         return Some(Step::Wait(Wait {
             condition: "UpdatePetSets".to_owned(),
@@ -95,16 +96,20 @@ fn renew(seen: &Observed, racks: &[&Rack], goal: &Release, back: bool) -> Option
         return Some(evict);
     }
     let condition = format!("GetPod--{}", next.name);
-    Some(gate(seen, goal, back, &condition, renewal_of(&next.name)).unwrap_or(evict))
+    Some(gate(seen, record, &condition, renewal_of(&next.name)).unwrap_or(evict))
 }
 
 /// Lets pass only when every node is up in every node's eyes and each renewed one reports the release it should.
-fn gate(seen: &Observed, goal: &Release, back: bool, condition: &str, step: String) -> Option<Step> {
+fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: String) -> Option<Step> {
     let Some(ring) = &seen.ring else { return Some(Step::Probe) };
+    let (goal, back) = (goal(record), record.roll_back.is_some());
     let renewed = seen.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| pod.image == goal.image);
     let wrong = renewed
         .filter_map(|pod| Some((pod, ring.releases.get(&pod.name)?)))
         .find(|(_, release)| release.to_string() != goal.version);
+    // On the way back the cache of pods may be behind what was done on the way forward. What else a node of the source may
+    // report, it reported before too.
+    let ahead = wrong.filter(|(_, release)| back && release.to_string() == record.target.version);
     if let Some((pod, release)) = wrong
         && !back
     {
@@ -120,8 +125,12 @@ fn gate(seen: &Observed, goal: &Release, back: bool, condition: &str, step: Stri
         .flat_map(|rack| &rack.pods)
         .find(|pod| !ring.releases.contains_key(&pod.name))
         .map(|pod| format!("pod {} has not answered", pod.name));
-    let problems: Vec<String> =
-        if ring.problems.is_empty() { missing.into_iter().collect() } else { ring.problems.clone() };
+    let ahead = ahead.map(|(pod, release)| format!("pod {} still runs release {release}", pod.name));
+    let problems: Vec<String> = if ring.problems.is_empty() {
+        missing.into_iter().chain(ahead).collect()
+    } else {
+        ring.problems.clone()
+    };
     (!problems.is_empty()).then(|| {
         Step::Wait(Wait {
             condition: condition.to_owned(),

@@ -78,6 +78,7 @@ pub enum Breakage {
 #[case::crashes(Bounds { crashes: 2, ..Bounds::NOTHING })]
 #[case::troubles(Bounds { troubles: 2, ..Bounds::NOTHING })]
 #[case::a_crash_and_trouble(Bounds { crashes: 1, troubles: 1, ..Bounds::NOTHING })]
+#[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
 fn the_protocol_holds(#[case] bounds: Bounds) {
     explore(bounds);
 }
@@ -89,8 +90,6 @@ fn the_protocol_holds(#[case] bounds: Bounds) {
 #[case::a_crash_and_a_stall(Bounds { crashes: 1, stalls: 1, ..Bounds::NOTHING })]
 #[ignore = "it takes minutes"]
 #[case::a_stall_and_a_user(Bounds { stalls: 1, user: 1, ..Bounds::NOTHING })]
-#[ignore = "it takes minutes"]
-#[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
 #[ignore = "it takes minutes"]
 #[case::a_user_twice(Bounds { user: 2, ..Bounds::NOTHING })]
 fn the_protocol_holds_in_larger_bounds(#[case] bounds: Bounds) {
