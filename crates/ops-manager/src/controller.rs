@@ -84,7 +84,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         requests: request_cache.clone(),
         sessions: Sessions::new(),
         operator: operator.clone(),
-        confirmed: Arc::default(),
+        newest: Arc::default(),
     });
     tokio::try_join!(
         controller::run(operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),

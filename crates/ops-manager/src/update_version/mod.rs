@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use api::CassandraOpsRequest;
 use api::halt::Halt;
-use api::ops_request::CassandraOpsRequestStatus;
+use api::ops_request::{CassandraOpsRequestStatus, Phase};
 use kube::ResourceExt;
 use operator::WriteError;
 
@@ -55,14 +55,12 @@ pub async fn advance(
     request: Arc<CassandraOpsRequest>,
     context: &Context,
 ) -> Result<Option<Duration>, WriteError> {
-    let begun = request.status.as_ref().is_some_and(|status| status.update_version.is_some());
-    if begun && !request.phase().is_final() {
+    if request.phase() == Phase::Progressing {
         match context.confirm(&request).await {
             Ok(true) => {}
-            // The watch brings what is missing, and that wakes the request.
             Ok(false) => {
                 tracing::info!("waits until the cache of requests has caught up with the API server");
-                return Ok(Some(LOOK));
+                return Ok(Some(NEXT));
             }
             Err(error) => {
                 tracing::warn!("cannot read CassandraOpsRequest {}: {error}", request.name_any());
@@ -122,7 +120,7 @@ async fn tell(
 ) -> Result<(), WriteError> {
     let request = changed.unwrap_or(&seen.request);
     let before = seen.request.status.clone().unwrap_or_default();
-    context.operator.writer.status(request, told).await?;
+    context.wrote(&context.operator.writer.status(request, told).await?);
     for (reason, sentence, warning) in story::news(&before.conditions, &told.conditions) {
         tracing::info!(step = reason, "{sentence}");
         let events = &context.operator.events;

@@ -157,12 +157,20 @@ impl Story {
         if let Some(repair) = absence::repair(&self.status.conditions, names) {
             self.say(absence::REPAIR_NEEDED, true, "HintsExpired", repair);
         }
-        // An eviction whose answer was lost, or a pod that somebody else has taken away.
-        for pod in pods.iter().filter(|pod| pod.terminating || pod.image == goal.image) {
-            let type_ = format!("EvictPod--{}", pod.name);
-            let told = format!("{}{type_}", self.prefix());
-            if condition::get(&self.status.conditions, &told).is_some_and(|told| told.status == "False") {
-                self.roll(&type_, true, format!("pod {} was taken away", pod.name));
+        // An eviction whose answer or whose status was lost, or a pod that somebody else has taken away.
+        let given = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image));
+        for pod in given.flat_map(|rack| &rack.pods) {
+            let steps = ["GetPod", "EvictPod"].map(|step| format!("{step}--{}", pod.name));
+            let told = |step: &String| {
+                let type_ = format!("{}{step}", self.prefix());
+                condition::get(&self.status.conditions, &type_).map(|told| told.status == "True")
+            };
+            let told = steps.each_ref().map(told);
+            let away = pod.terminating || (pod.image == goal.image && told != [None, None]);
+            for (step, told) in steps.iter().zip(told) {
+                if away && told != Some(true) {
+                    self.roll(step, true, format!("pod {} was taken away", pod.name));
+                }
             }
         }
         if pods.iter().filter(done).count() == nodes {

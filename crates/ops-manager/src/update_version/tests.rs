@@ -3,7 +3,6 @@
 use api::condition;
 use api::halt::Halt;
 use api::labels;
-use api::ops_request::Phase;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
@@ -78,7 +77,7 @@ fn context(api: &FakeApi, requests: Cache<CassandraOpsRequest>) -> Context {
         versions: api.cache(),
         petsets: api.cache(),
         pods: api.cache(),
-        confirmed: Arc::default(),
+        newest: Arc::default(),
     }
 }
 
@@ -148,6 +147,25 @@ async fn a_new_leader_does_not_go_on_from_what_an_old_cache_tells() {
     assert_eq!(request(&api), before, "nothing was told");
     assert_eq!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None, "nothing was done");
     assert!(look(&api).await);
+}
+
+/// An event of a pod wakes the request before the news of the status that was just written has come.
+#[tokio::test]
+async fn nothing_is_done_again_before_the_own_status_is_seen() {
+    let api = cluster();
+    api.fail_nth(1, 403);
+    while request(&api).phase() != Phase::Progressing {
+        assert!(look(&api).await);
+    }
+    let context = context(&api, api.cache());
+    while Halt::of(&api.get("ns", "db").unwrap()) == Halt::None {
+        let before = Arc::new(request(&api));
+        assert!(Box::pin(advance(Arc::clone(&before), &context)).await.is_ok());
+        let written = request(&api);
+        api.forget_requests();
+        assert!(Box::pin(advance(before, &context)).await.is_ok(), "the own status is no conflict");
+        assert_eq!((api.writes().len(), request(&api)), (0, written));
+    }
 }
 
 /// The operator ends after any of its writes, and another one goes on.

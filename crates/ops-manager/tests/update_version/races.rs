@@ -308,3 +308,31 @@ fn a_blocked_eviction_is_told_once_and_named_in_the_end() {
     assert!(failed.contains("the budget needs 3 healthy pods (for longer than 30m)"), "{failed}");
     assert_eq!(world.halt(), Halt::None);
 }
+
+/// The pod goes, and the status that says so is refused as a conflict.
+#[test]
+fn a_pod_whose_eviction_could_not_be_told_is_told_of_later() {
+    for waited in [false, true] {
+        let mut world = World::new(2);
+        world.until(|world| world.is_true("PauseDatabase"));
+        if waited {
+            world.problems = vec!["a node is down".to_owned()];
+            world.until(|world| world.says("GetPod--db-rack-a-0").contains("a node is down"));
+            world.problems.clear();
+        }
+        world.held.insert("db-rack-a-0".to_owned(), String::new());
+        while world.evicted.is_empty() {
+            world.reconcile(false);
+        }
+        world.reconcile(true);
+        world.held.clear();
+        world.run();
+        assert_eq!(world.phase(), Phase::Successful);
+        for pod in ["a-0", "a-1", "b-0", "b-1", "c-0", "c-1"] {
+            for step in ["GetPod", "EvictPod", "RunningPod"] {
+                let type_ = format!("{step}--db-rack-{pod}");
+                assert!(world.is_true(&type_), "{type_}: {}", world.says(&type_));
+            }
+        }
+    }
+}

@@ -412,6 +412,10 @@ impl World {
         self.racks.iter().flat_map(|rack| &rack.pods).map(|pod| pod.image.as_str()).collect()
     }
 
+    pub fn is_true(&self, type_: &str) -> bool {
+        self.request.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, type_))
+    }
+
     /// The sentence of a condition.
     pub fn says(&self, type_: &str) -> String {
         let conditions = self.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
