@@ -1,4 +1,4 @@
-//! Who asked the API server for what: its audit log, which only the embedded cluster lets us read.
+//! Who asked the API server for what, from its audit log, which only the embedded cluster lets us read.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::kubectl::text;
 
-/// A place in the audit log.
+/// A position in the audit log.
 pub struct Mark(u64);
 
 /// A request of one of the operators.
@@ -30,7 +30,7 @@ pub struct Request {
     pub time: String,
     /// Whether its roles let the operator do it.
     pub allowed: bool,
-    /// What was answered, as a status of HTTP.
+    /// HTTP status of the response.
     pub code: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The image `e2e-client` in pods of its own, and CQL statements by it.
+//! Pods that run the image `e2e-client`, and CQL statements through them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ const POD: &str = "cql";
 
 /// Who logs in.
 pub enum Login<'a> {
-    /// As the Secret of this name says.
+    /// With the login in the Secret of this name.
     Secret(&'a str),
     /// With a name and a password.
     Plain(&'a str, &'a str),
 }
 
-/// Runs a statement against a Cassandra and answers its rows; fails with what the client says.
+/// Runs a statement against a Cassandra and returns its rows; fails with the output of the client.
 pub fn cql(namespace: &str, database: &str, login: &Login, statement: &str) -> Result<Vec<Value>> {
     kubectl(&["delete", "pod", "-n", namespace, POD, "--ignore-not-found", "--grace-period=1"])?;
     let contact = format!("{database}:9042");

@@ -1,6 +1,6 @@
 //! Nodes whose pods only pretend to run: kwok says that they are ready, and a stand-in answers for the Cassandras in them.
 //!
-//! A renewed pod is there again within a second and costs nothing, so hundreds of updates can be tried.
+//! A renewed pod is back within a second and costs nothing, so hundreds of updates can be tried.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct FakeNodes {
 }
 
 impl FakeNodes {
-    /// Adds them to the cluster. The log of kwok goes into the folder.
+    /// Adds the nodes to the cluster. The log of kwok goes into the folder.
     pub fn start(folder: &Path) -> Result<Self> {
         let stages = folder.join("kwok.yaml");
         fs::write(&stages, include_str!("fake_nodes/kwok.yaml"))?;
@@ -52,7 +52,8 @@ impl FakeNodes {
 
 impl Drop for FakeNodes {
     fn drop(&mut self) {
-        // Without kwok nobody would end what is left on them. What fails here is no reason to hide why a test failed.
+        // The nodes go first: without kwok nobody would end the pods that are left on them. Errors are ignored, so that they
+        // do not hide why a test failed.
         _ = kubectl(&["delete", "node", "-l", MARK]);
         _ = self.kwok.kill();
         _ = self.kwok.wait();

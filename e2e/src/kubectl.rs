@@ -1,4 +1,4 @@
-//! The cluster, through the tool that users have: what it refuses and how it says so is part of what is tested.
+//! The cluster through kubectl, as users have it: its refusals and their wording are part of what is tested.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Runs `kubectl` and answers its output; fails with what it says.
+/// Runs `kubectl` and returns its output; fails with its error message.
 pub fn kubectl(args: &[&str]) -> Result<String> {
     run(args, "")
 }
@@ -33,7 +33,7 @@ pub fn get(namespace: &str, object: &str) -> Result<Value> {
     if json.trim().is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&json)?) }
 }
 
-/// A text of an object by JSON pointer; empty if it is not there.
+/// A field of an object as text, by JSON pointer; empty if it is not there.
 pub fn text(object: &Value, pointer: &str) -> String {
     match object.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),
@@ -47,7 +47,7 @@ pub fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     object.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == type_)
 }
 
-/// Looks until there is an answer. At the deadline it fails with what it waited for and the state of the namespace.
+/// Calls `look` until it returns something. At the deadline it fails with `what` and the state of the namespace.
 pub fn wait_for<T>(
     what: &str,
     namespace: &str,
@@ -66,7 +66,7 @@ pub fn wait_for<T>(
     }
 }
 
-/// Waits until the phase of an object is one of those given; answers the object.
+/// Waits until the phase of an object is one of those given; returns the object.
 pub fn phase(namespace: &str, object: &str, phases: &[&str], seconds: u64) -> Result<Value> {
     wait_for(&format!("{object} in phase {phases:?}"), namespace, seconds, || {
         let found = get(namespace, object)?;
@@ -74,14 +74,14 @@ pub fn phase(namespace: &str, object: &str, phases: &[&str], seconds: u64) -> Re
     })
 }
 
-/// A namespace with nothing in it.
+/// Creates a namespace with nothing in it.
 pub fn fresh_namespace(name: &str) -> Result<()> {
     remove_namespace(name)?;
     kubectl(&["create", "namespace", name]).map(drop)
 }
 
-/// Removes what an earlier run left, the Cassandras before their namespace: Kubernetes itself would wait for half the grace
-/// period of their pods before it looks at anything else in there.
+/// Removes what an earlier run left. The Cassandras go before their namespace: Kubernetes itself would wait for half the
+/// grace period of their pods before it deletes anything else in there.
 pub fn remove_namespace(name: &str) -> Result<()> {
     if kubectl(&["get", "namespace", name]).is_ok() {
         kubectl(&["delete", "casops,cas", "-n", name, "--all", "--wait=true", "--timeout=120s"]).ok();
@@ -107,7 +107,7 @@ pub fn state(namespace: &str) -> String {
 }
 
 fn run(args: &[&str], input: &str) -> Result<String> {
-    // Never whatever cluster kubectl happens to point to: tests delete namespaces.
+    // Never use whatever cluster kubectl happens to point to: tests delete namespaces.
     if ["KUBE_CONTEXT", "KUBECONFIG"].into_iter().all(|name| std::env::var_os(name).is_none()) {
         bail!("no cluster is chosen: start this with `make e2e`");
     }

@@ -7,7 +7,7 @@ use crate::kubectl::{apply, kubectl, wait_for};
 use crate::report::Ledger;
 
 const POD: &str = "ledger";
-/// What ends it.
+/// The file whose appearance ends it.
 const UNTIL: &str = "/tmp/stop";
 
 /// Starts it on a database, and waits until it counts.
@@ -20,7 +20,7 @@ pub fn start(namespace: &str, database: &str, login: &Login) -> Result<()> {
     })
 }
 
-/// Ends it, waits until it has read everything back, and answers what became of it.
+/// Ends it, waits until it has read everything back, and returns its result.
 pub fn stop(namespace: &str) -> Result<Ledger> {
     kubectl(&["exec", "-n", namespace, POD, "--", "/app", "stop", UNTIL])?;
     wait_for("the end of the ledger", namespace, 300, || Ok(last(namespace).filter(|ledger| ledger.done)))

@@ -8,12 +8,13 @@ use crate::report::{Failure, Progress, Report, Verdict};
 
 /// Name of the pod.
 pub const POD: &str = "load";
-/// What ends the load; nothing else can, since the image holds no shell.
+/// The file whose appearance ends the load; nothing else can, since the image has no shell.
 const UNTIL: &str = "/tmp/stop";
 
-/// Starts the load on a ring with these pods, each the first of its rack, and waits until rows flow. Each row has so many copies.
+/// Starts the load on a ring and waits until rows flow. `pods` are the first pods of its racks, `copies` the replicas of each
+/// row.
 pub fn start(namespace: &str, database: &str, pods: &[&str], copies: usize) -> Result<()> {
-    // The headless Services of the racks: a way into the ring for each node.
+    // The headless Services of the racks: one contact point per rack.
     let contact = |pod: &&str| format!("{}-pods:9042", pod.trim_end_matches("-0"));
     let contacts = pods.iter().map(contact).collect::<Vec<_>>().join(",");
     let (secret, copies) = (format!("{database}-auth"), copies.to_string());
@@ -23,7 +24,7 @@ pub fn start(namespace: &str, database: &str, pods: &[&str], copies: usize) -> R
     wait_for("rows of the load", namespace, 120, || Ok((progress(namespace).acknowledged > 0).then_some(())))
 }
 
-/// The sums so far; zeroes before the load has said anything.
+/// The sums so far; zeroes before the first report of the load.
 pub fn progress(namespace: &str) -> Progress {
     let said = reports(namespace, &["--tail=20"]);
     said.into_iter()
@@ -32,7 +33,7 @@ pub fn progress(namespace: &str) -> Progress {
         .unwrap_or_default()
 }
 
-/// Ends the load, waits until it has read everything back, and answers what became of the rows.
+/// Ends the load, waits until it has read everything back, and returns what became of the rows.
 pub fn stop(namespace: &str) -> Result<Verdict> {
     kubectl(&["exec", "-n", namespace, POD, "--", "/app", "stop", UNTIL])?;
     wait_for("the verdict of the load", namespace, 300, || {
@@ -51,7 +52,7 @@ pub fn failures(namespace: &str) -> Vec<Failure> {
         .collect()
 }
 
-/// What the load has said. A log that cannot be read right now is an empty one: it will be there the next time.
+/// The reports of the load. A log that cannot be read right now counts as empty: the next call will read it.
 fn reports(namespace: &str, options: &[&str]) -> Vec<Report> {
     let log = kubectl(&[&["logs", "-n", namespace, POD], options].concat()).unwrap_or_default();
     log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

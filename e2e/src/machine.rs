@@ -1,4 +1,4 @@
-//! Faults of machines: what no API can do to a cluster. On the embedded cluster only.
+//! Faults of machines, which no API can cause. On the embedded cluster only.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ pub fn api_server(signal: &str) -> Result<()> {
     enter("control", &["pkill", &format!("-{signal}"), "-x", "kube-apiserver"])
 }
 
-/// Ends a container of a pod, at once and without a last word.
+/// Kills a container of a pod with SIGKILL.
 pub fn kill(namespace: &str, pod: &str, container: &str) -> Result<()> {
     let object = get(namespace, &format!("pod/{pod}"))?;
     let statuses = object["status"]["containerStatuses"].as_array().into_iter().flatten();
@@ -43,7 +43,7 @@ fn nodes() -> Result<Vec<String>> {
     Ok(names.lines().map(|node| node.trim_start_matches("node/").to_owned()).collect())
 }
 
-/// Runs lines of a shell where the volume of a claim is, with its path as `$1`.
+/// Runs a shell script on the node that holds the volume of a claim, with the path of the volume as `$1`.
 pub fn in_volume(namespace: &str, claim: &str, script: &str) -> Result<()> {
     let volume = text(&get(namespace, &format!("pvc/{claim}"))?, "/spec/volumeName");
     let volume = get(namespace, &format!("pv/{volume}"))?;

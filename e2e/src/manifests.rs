@@ -6,7 +6,7 @@ use crate::fake_nodes;
 
 /// Options for the JVM of a ring on a test machine: nodes know of each other within seconds, so they need not wait long.
 const RING: &str = "-Dcassandra.ring_delay_ms=5000";
-/// Options for a node that is alone.
+/// Options for the JVM of a single node.
 const ALONE: &str = "-Dcassandra.ring_delay_ms=2000 -Dcassandra.skip_wait_for_gossip_to_settle=0";
 
 /// Names of the racks of a ring, as many as it has.
@@ -17,7 +17,7 @@ pub fn ring(namespace: &str, name: &str, version: &str) -> Value {
     shape(namespace, name, version, &[1, 1, 1])
 }
 
-/// The same on nodes that only pretend to run it, and looked at each second.
+/// The same on nodes that only pretend to run it, with a health check each second.
 pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
     let mut template = template(RING);
     fake_nodes::place(&mut template);
@@ -26,22 +26,22 @@ pub fn fake_ring(namespace: &str, name: &str, version: &str) -> Value {
     ring
 }
 
-/// A ring of racks with so many nodes each.
+/// A ring; `racks` are the numbers of nodes in its racks.
 pub fn shape(namespace: &str, name: &str, version: &str, racks: &[usize]) -> Value {
     ring_of(namespace, name, version, &template(RING), racks)
 }
 
-/// Names of the first pods of its racks, if it has three.
+/// Names of the first pods of the racks of a ring with three racks.
 pub fn pods(ring: &str) -> [String; 3] {
     ["a", "b", "c"].map(|rack| format!("{ring}-rack-{rack}-0"))
 }
 
-/// A node that is alone.
+/// A single node without racks.
 pub fn standalone(namespace: &str, name: &str, version: &str) -> Value {
     cassandra(namespace, name, version, &json!({ "storage": storage(), "podTemplate": template(ALONE) }))
 }
 
-/// A request to update.
+/// A CassandraOpsRequest to update.
 pub fn update(namespace: &str, name: &str, database: &str, target: &str) -> Value {
     json!({
         "apiVersion": "ops.kubedb.com/v1alpha1",
@@ -56,14 +56,14 @@ pub fn update(namespace: &str, name: &str, database: &str, target: &str) -> Valu
     })
 }
 
-/// A version of the catalog with an image of its own: a release by another name.
+/// A CassandraVersion with its own image: a release under another name.
 pub fn version_of(name: &str, image: &str, release: &str) -> Value {
     let mut version = version(name, image);
     version["spec"]["version"] = json!(release);
     version
 }
 
-/// A version of the catalog.
+/// A CassandraVersion.
 pub fn version(name: &str, image: &str) -> Value {
     json!({
         "apiVersion": "catalog.kubedb.com/v1alpha1",

@@ -37,7 +37,7 @@ impl Operator {
         let deployment = get(RELEASE, &format!("deployment/{RELEASE}-{component}"))?;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         ensure!(container.is_object(), "there is no Deployment {RELEASE}-{component}: `e2e/run` installs it");
-        // It dies with this process, whatever ends that: left alone it would keep its lease and work on.
+        // The operator dies with this process, whatever ends it: otherwise it would keep its lease and work on.
         let mut command = Command::new("setpriv");
         let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")))?;
         command
@@ -68,25 +68,25 @@ impl Operator {
         Ok(())
     }
 
-    /// Whether its process is there.
+    /// Whether its process runs.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(self.process.as_mut().map(Child::try_wait).transpose()?.is_some_and(|ended| ended.is_none()))
     }
 
-    /// Whether it holds the lease: it is the one of its kind that writes.
+    /// Whether it holds the lease, so that it is the replica that writes.
     pub fn leads(&self) -> Result<bool> {
         let lease = get(RELEASE, &format!("lease/{}", self.component))?;
         Ok(text(&lease, "/spec/holderIdentity").starts_with(&format!("{}_", self.name)))
     }
 
-    /// All that it wrote, a line each.
+    /// All its writes, one a line.
     pub fn story(&self) -> String {
         let writes = self.proxy.writes_after(0);
         let line = |write: &Write| format!("{} {write} {:?}", self.name, write.status);
         writes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Ends it as a lost machine would, without a last word.
+    /// Kills it, as the loss of its machine would.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             process.kill()?;
@@ -110,7 +110,7 @@ impl Drop for Operator {
     }
 }
 
-/// How many replicas of both operators run in the cluster, set the way that the chart sets it.
+/// Sets through the chart how many replicas of each operator run in the cluster.
 pub fn in_cluster(replicas: u32, chart: &Path) -> Result<()> {
     let values = format!("provisioner.replicas={replicas},opsManager.replicas={replicas}");
     let done = Command::new("helm")
@@ -124,7 +124,7 @@ pub fn in_cluster(replicas: u32, chart: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The operator as the API server knows it: rights, policies and the audit log see no difference.
+/// Access as the operator's ServiceAccount: to rights, policies and the audit log it is the operator in the cluster.
 fn identity(component: &str) -> Result<Config> {
     let account = format!("{RELEASE}-{component}");
     let token = kubectl(&["create", "token", &account, "-n", RELEASE, "--duration=12h"])?;
@@ -150,7 +150,7 @@ fn anonymous(server: &str) -> Value {
     })
 }
 
-/// The environment that the chart gives, without what only the kubelet knows.
+/// The environment variables of the chart, without those that only the kubelet can fill in.
 fn settings(container: &Value) -> Vec<(String, String)> {
     let variables = container["env"].as_array().into_iter().flatten();
     variables.filter(|v| v["value"].is_string()).map(|v| (text(v, "/name"), text(v, "/value"))).collect()

@@ -1,5 +1,5 @@
-//! A reverse proxy between one operator and the API server: it numbers what the operator writes, and does what networks and
-//! API servers do at the worst moment. So the operators under test are the released binaries, without a line for tests.
+//! A reverse proxy between one operator and the API server. It numbers the operator's writes, and fails as networks and API
+//! servers do at the worst moment. So the operators under test are the released binaries, without a line for tests.
 //!
 //! The operator talks to it without any login; the proxy logs in as the operator's own ServiceAccount.
 
@@ -28,17 +28,17 @@ use tokio::sync::watch;
 
 pub use write::Write;
 
-/// What goes wrong. A write of the lease passes as any other request does, but is no write to cut at.
+/// What goes wrong. A write of the lease is treated like a read: no cut happens at it.
 #[derive(Clone, Default)]
 pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// At the first write that is selected the proxy falls [`Fault::Silent`] and tells of it by [`Proxy::cut`].
+    /// At the first selected write the proxy becomes [`Fault::Silent`] and reports the write by [`Proxy::cut`].
     Cut(When, Select),
-    /// No request is forwarded, none is answered, no watch goes on.
+    /// No request is forwarded, none is answered, and no watch delivers anything.
     Silent,
-    /// So many of a hundred requests, leases and watches included, are refused or remain without an answer.
+    /// This percentage of the requests, leases and watches included, is refused or remains without a response.
     Noise(u32),
 }
 
@@ -50,7 +50,7 @@ pub type Select = Arc<dyn Fn(&Write) -> bool + Send + Sync>;
 pub enum When {
     /// The write never reaches the server.
     Before,
-    /// It is done, and the operator does not hear of it as long as the proxy is silent.
+    /// The write is done, but the operator gets no response as long as the proxy is silent.
     After,
 }
 
@@ -64,7 +64,7 @@ struct Fate {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Answer {
     Passes,
-    /// It comes when the proxy is no longer silent.
+    /// The response comes when the proxy is no longer silent.
     Late,
     Never,
     Is(u16),
@@ -113,13 +113,13 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// From now on this goes wrong, and nothing else. An earlier cut that nobody has asked for is forgotten.
+    /// Replaces the fault. An earlier cut that nobody has waited for is forgotten.
     pub fn set(&self, fault: Fault) {
         self.shared.fault.send_replace(fault);
         while self.cuts.try_recv().is_ok() {}
     }
 
-    /// Waits for the next cut, at most so long; answers the write.
+    /// Waits for the next cut, for `patience` at most; returns the write.
     pub fn cut(&self, patience: Duration) -> Option<Write> {
         self.cuts.recv_timeout(patience).ok()
     }
@@ -129,7 +129,7 @@ impl Proxy {
         lock(&self.shared.writes).len()
     }
 
-    /// The writes that came after so many.
+    /// The writes after the first `count`.
     pub fn writes_after(&self, count: usize) -> Vec<Write> {
         lock(&self.shared.writes).get(count..).unwrap_or_default().to_vec()
     }
@@ -143,7 +143,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Nothing is sent again or given up here: that is for the operator to decide.
+/// Without retries and timeouts: those are for the operator to decide.
 fn client(mut upstream: Config) -> Result<Client> {
     upstream.default_retry = false;
     upstream.read_timeout = None;
@@ -151,7 +151,7 @@ fn client(mut upstream: Config) -> Result<Client> {
     Client::try_from(upstream).context("the proxy cannot connect to the API server")
 }
 
-/// The server gives up what it is at when the operator is gone; a cut must not get lost with that.
+/// In a task of its own: the server drops this future when the operator is gone, and a cut must not get lost with it.
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     tokio::spawn(pass(shared, request)).await.unwrap_or_else(|_| refusal(500))
 }
@@ -172,7 +172,7 @@ async fn pass(shared: Arc<Shared>, request: Request) -> Response {
         answer = Some(response);
     }
     if let (Some(write), true, true) = (write, cut, shared.is_silent()) {
-        // Nobody listens any more when the harness is about to end.
+        // Sending fails when the harness is about to end and nobody listens any more.
         _ = shared.cut.send(write);
     }
     match (fate.answer, answer) {
@@ -220,7 +220,7 @@ impl Shared {
         decided
     }
 
-    /// What servers really do: only a write meets a conflict, and what was refused as too many was never done.
+    /// As real servers do it: only a write gets a conflict, and a request that was refused with 429 was never carried out.
     fn throw(&self, rate: u32, write: bool) -> Fate {
         let mut dice = lock(&self.dice);
         if !dice.random_ratio(rate.min(100), 100) {
@@ -246,7 +246,7 @@ impl Shared {
         _ = self.fault.subscribe().wait_for(speaks).await;
     }
 
-    /// Passes a response on, a watch too, which stands still while the proxy is silent.
+    /// Passes a response on. A watch stands still while the proxy is silent.
     fn flow(self: &Arc<Self>, response: Response) -> Response {
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(TRANSFER_ENCODING);

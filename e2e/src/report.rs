@@ -1,4 +1,4 @@
-//! What the client in the cluster tells the harness: one JSON object a line, on standard output.
+//! What the client in the cluster reports to the harness: one JSON object a line, on standard output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,7 @@ pub struct Progress {
     pub read_failed: u64,
     /// The longest time between two acknowledged writes.
     pub longest_gap_ms: u64,
-    /// The release that each node runs, by address, as the ring itself tells it.
+    /// The release that each node runs, by address, as the ring itself reports it.
     pub releases: BTreeMap<String, String>,
 }
 
@@ -63,7 +63,7 @@ pub struct Failure {
 pub struct Verdict {
     /// Rows read back at QUORUM as they were written.
     pub verified: u64,
-    /// Rows that a quorum did not have, and some node had: read back at ALL, which also brings them to all nodes.
+    /// Rows that a quorum did not have but some node had: read back at ALL, which also copies them to all replicas.
     pub behind: u64,
     /// Rows that no node has, or that hold something else.
     pub lost: u64,
@@ -98,21 +98,21 @@ impl fmt::Display for Verdict {
 pub struct Ledger {
     /// Increments that were acknowledged.
     pub counted: u64,
-    /// Increments of which nobody knows whether they count.
+    /// Increments that failed: nobody knows whether they were applied.
     pub unknown: u64,
     /// What the counter says at the end.
     pub counter: i64,
     /// Conditional inserts that were granted, one for each key.
     pub granted: u64,
-    /// Keys that were granted to two.
+    /// Keys that were granted to both claimants.
     pub granted_twice: u64,
-    /// Keys that belong to somebody else at the end.
+    /// Granted keys that belong to another claimant at the end.
     pub taken_back: u64,
     /// Rows that were acknowledged.
     pub rows: u64,
-    /// Those of them that the view does not show.
+    /// Acknowledged rows that the view does not show.
     pub not_in_view: u64,
-    /// Whether this is the end.
+    /// Whether this is the final report.
     pub done: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tests that are a table: each row is played, and answers what came of it.
+//! Tests in the form of a table: each row is played and returns its outcome.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-/// Something to go through, and what it answers about it.
+/// A row of the table: one case to play.
 pub struct Row {
-    /// Words of it select the row.
+    /// Name of the row. A part of it on the command line selects the row.
     pub name: String,
-    /// Goes through it.
+    /// Plays the row; returns its outcome.
     pub play: Box<dyn Fn() -> Result<String>>,
 }
 
-/// Runs a test of its own with the words of the command line: it answers whether all went as it should. `failed` is said where it
-/// could not be run.
+/// Main function of such a test. `run` gets the arguments of the command line and returns whether all went well. `failed` is
+/// the message if it could not run.
 pub fn main(failed: &str, run: impl FnOnce(&[String]) -> Result<bool>) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match run(&words) {
@@ -28,7 +28,8 @@ pub fn main(failed: &str, run: impl FnOnce(&[String]) -> Result<bool>) -> ExitCo
     }
 }
 
-/// Plays the rows whose names, with `-` for each space, contain one of the words; without words all. Whether all went well.
+/// Plays the rows whose names, with `-` for each space, contain one of the words; without words all. Returns whether all
+/// went well.
 pub fn play(mut rows: Vec<Row>, words: &[String]) -> Result<bool> {
     let name = |row: &Row| row.name.replace(' ', "-");
     let names = rows.iter().map(name).collect::<Vec<_>>().join("\n");

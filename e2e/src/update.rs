@@ -1,4 +1,4 @@
-//! How an update has ended: what every test of one looks at, whatever happened to it on its way.
+//! Checks of the end of an update, the same in every test, whatever happened during the update.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::kubectl::{condition, get, text};
 
-/// The request if it has ended and lets itself be deleted; `Null` if it is gone. While the API server does not answer nobody
-/// knows.
+/// The request if it has ended and has no finalizer any more; `Null` if it is gone. `None` if it has not ended, or if the API
+/// server does not answer.
 pub fn ended(namespace: &str, request: &str) -> Option<Value> {
     let request = get(namespace, &format!("casops/{request}")).ok()?;
     if !request["metadata"]["finalizers"].is_null() {

@@ -1,7 +1,8 @@
-//! What people met with Cassandra on Kubernetes, on a real cluster: each case works, or is told in words that help. As a table.
+//! Problems that people have had with Cassandra on Kubernetes, on a real cluster and as a table: each case works, or is reported
+//! in words that help.
 //!
-//! `make cases` plays all, `make cases ROW=...` those whose names contain a word. Two rings go through most of them, one after the
-//! other, and are made when the first one asks for them.
+//! `make cases` plays all, `make cases ROW=...` those whose names contain a word. Most cases run one after the other on two
+//! shared rings, each of which is created by the first case that needs it.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 #[path = "cases/made.rs"]
@@ -21,14 +22,14 @@ use anyhow::{Result, ensure};
 use e2e::kubectl::{condition, get, text, wait_for};
 use e2e::table::{self, Row};
 
-/// Its name, and what plays it and answers what was told.
+/// Name of a case, and the function that plays it and returns the message that the user got.
 type Case = (&'static str, fn() -> Result<String>);
 
 fn main() -> ExitCode {
     table::main("the cases could not be played", cases)
 }
 
-/// Whether all went as they should.
+/// Plays the cases; returns whether all went well.
 fn cases(words: &[String]) -> Result<bool> {
     ensure!(
         std::env::var_os("E2E_AUDIT_LOG").is_some(),
@@ -40,7 +41,7 @@ fn cases(words: &[String]) -> Result<bool> {
     table::play(all.into_iter().map(row).collect(), words)
 }
 
-/// Waits until a condition of an object has these words; answers its message.
+/// Waits until the message of a condition of an object contains these words; returns the message.
 fn told(namespace: &str, object: &str, type_: &str, words: &str) -> Result<String> {
     wait_for(&format!("{type_} of {object}: {words}"), namespace, 150, || {
         let found = get(namespace, object)?;

@@ -1,7 +1,8 @@
 //! Fault injection: real updates of a real ring, under a load, while something goes wrong at a chosen step.
 //!
-//! The operators run as processes of this machine, each behind a proxy of its own; those of the cluster rest meanwhile. `make chaos`
-//! runs all rows, `make chaos ROW=...` those whose names contain a word. What every change is tested with is in the ring's story.
+//! The operators run as processes of this machine, each behind a proxy of its own; those in the cluster are scaled to zero
+//! meanwhile. `make chaos` runs all rows, `make chaos ROW=...` those whose names contain a word. The faults that every change is
+//! tested with are in the test `ring`.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 #[path = "chaos/back.rs"]
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     table::main("chaos could not run", chaos)
 }
 
-/// Whether all rows went as they should.
+/// Plays the rows; returns whether all went well.
 fn chaos(words: &[String]) -> Result<bool> {
     let rows: Vec<Row> = matrix::rows().into_iter().filter(|row| row.is_selected(words)).collect();
     ensure!(!rows.is_empty(), "no row is called {}; there are:\n{}", words.join(" or "), names());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/cassandra-operators");
 const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/chart.yaml");
 
-/// The objects, or what Helm says against the values.
+/// The rendered objects, or Helm's objection to the values.
 fn render(arguments: &[&str]) -> Result<Vec<Value>, String> {
     let fixed = ["template", "ops", CHART, "--namespace", "operators"];
     let output = Command::new("helm").args(fixed).args(arguments).output().unwrap();
@@ -83,7 +83,7 @@ fn no_value_is_accepted_and_ignored() {
     for (path, default) in all {
         let pointer = format!("/{}", path.join("/"));
         let set = everything.pointer(&pointer).unwrap_or(&default);
-        // Without creation a name is required.
+        // If the chart creates no ServiceAccount, its name is required.
         let name = if pointer.ends_with("serviceAccount/create") { json!({"name": "x"}) } else { json!({}) };
         let mut change = another(&path, set);
         for (depth, key) in path.iter().rev().enumerate() {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     table::main("the cuts could not be made", cuts)
 }
 
-/// Whether all updates ended as they should.
+/// Makes the cuts; returns whether all updates ended as they should.
 fn cuts(words: &[String]) -> Result<bool> {
     ensure!(
         std::env::var_os("KUBE_CONTEXT").is_none() && std::env::var_os("E2E_AUDIT_LOG").is_some(),
@@ -54,7 +54,7 @@ fn cuts(words: &[String]) -> Result<bool> {
 
 /// Makes the cuts, as many at a time as there are lanes.
 fn make(words: &[String], mut lanes: Vec<Lane>) -> Result<Vec<Line>> {
-    // The order of events and the number of looks differ from one update to the next: the most writes of several count.
+    // The order of events and the number of reconciles differ between updates, so take the most writes of several updates.
     let counts = thread::scope(|scope| {
         let plain: Vec<_> = lanes.iter_mut().map(|lane| scope.spawn(|| lane.count())).collect();
         plain.into_iter().map(joined).collect::<Result<Vec<_>>>()

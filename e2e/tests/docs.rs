@@ -1,7 +1,7 @@
 //! Every command of the documentation, run in the order in which a reader meets it.
 //!
 //! A block of the language `sh` is run as it stands: all blocks of a file in one shell, from the root of the checkout. So a
-//! guide needs no marks for its test, and what it says to paste can be pasted. It makes namespaces of its own and leaves none.
+//! guide needs no marks for its test, and its commands can be pasted as they are. It creates its own namespaces and removes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ const NOT_RUN: [(&str, &str, &str); 8] = [
     ("docs/guides/quickstart.md", "kubectl run cqlsh", "needs a terminal and the official image"),
 ];
 
-/// Stands in the script instead of the first line of the file, which is a heading: says what is run, at which second and
-/// where, and what failed.
+/// First line of the script, in place of the first line of the file, which is a heading. Prints each command with its second
+/// and its line, and what failed.
 const TRACE: &str = concat!(
     r#"trap 'echo "$0:$LINENO: ended with $?" >&2' ERR; "#,
     r#"trap 'printf "%4d s  %s:%d: %s\n" "$SECONDS" "$0" "$LINENO" "${BASH_COMMAND%%$'"'\n'"'*}" >&2' DEBUG"#,

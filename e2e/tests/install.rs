@@ -1,4 +1,4 @@
-//! The operators come, change and go beside a Cassandra that runs: whatever Helm does, its pod stays.
+//! The operators are installed, upgraded and removed beside a running Cassandra: whatever Helm does, its pod stays.
 
 use std::fs;
 use std::process::Command;
@@ -50,7 +50,7 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     remove_namespace(NAMESPACE)
 }
 
-/// The provisioner's image is in the pods of a Cassandra too, so that their template changes.
+/// The pods of a Cassandra contain the provisioner's image, so their template changes with it.
 fn upgrade_of_the_images() -> Result<()> {
     let tag = std::env::var("E2E_TAG").context("E2E_TAG")?;
     for operator in OPERATORS {
@@ -66,11 +66,11 @@ fn upgrade_of_the_images() -> Result<()> {
     })
 }
 
-/// The leader is lost without a last word, and the other replica goes on.
+/// The leader is killed, and the other replica takes over.
 fn another_leads(operator: &str) -> Result<()> {
     let holder =
         || Ok::<_, anyhow::Error>(text(&get(RELEASE, &format!("lease/{operator}"))?, "/spec/holderIdentity"));
-    // A leader that was asked to end has let go of the lease, and the next one takes it a moment later.
+    // A leader that was asked to end has released the lease, and the next one takes it a moment later.
     let before = wait_for(&format!("a leader of the {operator}"), RELEASE, 30, || {
         Ok(Some(holder()?).filter(|holder| !holder.is_empty()))
     })?;
@@ -88,7 +88,7 @@ fn another_leads(operator: &str) -> Result<()> {
     observed()
 }
 
-/// The operators work there, ask for nothing elsewhere, and have all the rights that they need.
+/// The operators work in that namespace, request nothing elsewhere, and have all the rights that they need.
 fn only_one_namespace_is_looked_after() -> Result<()> {
     let mark = audit::mark()?;
     apply(&manifests::standalone(ELSEWHERE, "db", "4.1.10").to_string())?;
@@ -108,7 +108,7 @@ fn strays(mark: &Mark) -> Result<()> {
     let refused: Vec<_> = requests.iter().filter(|request| !request.allowed).collect();
     ensure!(refused.is_empty(), "the operators were refused {refused:#?}");
     let own = [NAMESPACE, RELEASE];
-    // What has no namespace: the catalog and placement policies, and the namespaces that are looked for.
+    // Objects without a namespace: the catalog, placement policies, and the namespaces whose existence is checked.
     let wide = ["cassandraversions", "placementpolicies", "namespaces"];
     let strays: Vec<_> = requests
         .iter()
@@ -133,7 +133,7 @@ fn observed() -> Result<()> {
     })
 }
 
-/// Its identity, and how often it was restarted.
+/// UID of the pod, and how often it was restarted.
 fn pod() -> Result<(String, Value)> {
     let pod = get(NAMESPACE, "pod/db-0")?;
     let ready = pod["status"]["containerStatuses"][0]["ready"] == true;

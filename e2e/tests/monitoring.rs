@@ -21,11 +21,11 @@ const DASHBOARD: &str = "../charts/cassandra-operators/files/dashboard.json";
 const DRAWER: &str = "tests/monitoring/dashboard";
 /// Names the file of a picture, for a run that is to make one.
 const PICTURE: &str = "PICTURE";
-/// How far back panels look.
+/// How many minutes back panels look.
 const MINUTES: u32 = 10;
 const NAMESPACE: &str = "e2e-monitoring";
 const CASSANDRA: &str = "cas/db";
-/// What shows nothing as long as nothing is wrong with the operators.
+/// Panels that show nothing as long as nothing is wrong with the operators.
 const EMPTY: [&str; 2] = ["Reconciles that failed", "Requests to the API server that failed"];
 /// A release that there is no image of.
 const MISSING: &str = "4.1.99";
@@ -38,7 +38,7 @@ fn alerts_fire_when_they_should() -> Result<()> {
 #[test]
 fn alerts_and_dashboard_show_what_happens() -> Result<()> {
     let folder = env::temp_dir().join(format!("cassandra-monitoring-{}", std::process::id()));
-    // What is new is told by a look back, for which nobody can wait here.
+    // The alerts detect what is new by a comparison with 15 minutes ago, for which this test cannot wait.
     let rules = fs::read_to_string(ALERTS)?.replace("offset 15m", "offset 1m");
     let prometheus = Prometheus::start(&folder, &rules)?;
     eprintln!("==> Prometheus answers at {}, with files in {}", prometheus.url, folder.display());
@@ -82,7 +82,7 @@ fn alert(prometheus: &Prometheus, name: &str, state: &str, labels: &str) -> Resu
     })
 }
 
-/// The dashboard as it looks now.
+/// Draws the dashboard as it looks now.
 fn draw(prometheus: &Prometheus, picture: &Path) -> Result<()> {
     let installed = Command::new("npm").args(["ci", "--ignore-scripts", "--prefix", DRAWER]).status();
     ensure!(installed.context("npm cannot be started")?.success(), "npm ci has failed in {DRAWER}");

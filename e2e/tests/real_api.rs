@@ -1,4 +1,4 @@
-//! What the operators' fake API server only claims, asked of a real one. Neither nodes nor definitions are needed.
+//! Checks with a real API server what the operators' fake one only claims. Needs neither nodes nor CustomResourceDefinitions.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
@@ -16,7 +16,7 @@ fn object<K: DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
-/// A pod that no controller touches, as no scheduler knows it; with a quantity that the server spells otherwise.
+/// A pod that nobody touches, since its scheduler does not exist, with quantities that the server rewrites.
 fn pod(namespace: &str, image: &str) -> Pod {
     object(json!({
         "metadata": {"name": "p", "namespace": namespace, "labels": {"app": "p"}},

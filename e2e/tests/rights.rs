@@ -29,16 +29,16 @@ fn every_right_is_used_and_none_is_missing() -> Result<()> {
     Ok(())
 }
 
-/// A patch that makes an object asks for both.
+/// A patch that creates an object needs both rights.
 fn used(request: &Request) -> impl Iterator<Item = String> {
     let verbs = [Some(request.verb.as_str()), (request.code == 201).then_some("create")];
     let kind = format!("{}/{}", request.group, request.resource);
     verbs.into_iter().flatten().map(move |verb| format!("{kind} {verb}"))
 }
 
-/// Needed, and not to be seen in every run: clusters that guard who may block the deletion of an owner look up the right on
-/// its finalizers, without a request for it; an event is counted up only when it comes again within minutes; events are read
-/// only while a pod is not let in, a Cassandra only when somebody lifts a halt, and ConfigMaps only where pods mount one.
+/// Rights that are needed but not visible in every run. Clusters that check who may block the deletion of an owner look up the
+/// right on its finalizers without a request for it. An event is patched only when it repeats within minutes. Events are read
+/// only while a pod is not admitted, a Cassandra only when somebody lifts a halt, and ConfigMaps only if pods mount one.
 fn is_silent(right: &str) -> bool {
     right.ends_with("/finalizers update")
         || [

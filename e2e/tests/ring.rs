@@ -1,5 +1,5 @@
-//! The life of a ring of three racks with two nodes each, as one story: each chapter goes on where the one before has left the
-//! ring, and a client writes and reads at QUORUM from the second one on.
+//! The life of a ring of three racks with two nodes each, as one test: each part continues with the ring as the part before has
+//! left it. A client writes and reads at QUORUM during the updates.
 
 #[path = "ring/bad.rs"]
 mod bad;

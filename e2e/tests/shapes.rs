@@ -1,5 +1,5 @@
-//! Rings of every shape, on a real cluster, as a table: each is born, holds what is written to it, and is updated under a client.
-//! Then what a ring of three racks with two nodes each does when it loses volumes.
+//! Rings of every shape, on a real cluster and as a table: each is created, keeps what is written to it, and is updated under
+//! load. Then what a ring of three racks with two nodes each does when it loses volumes.
 //!
 //! `make shapes` plays all, `make shapes ROW=...` those whose names contain a word.
 

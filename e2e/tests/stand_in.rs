@@ -1,4 +1,4 @@
-//! The stand-in for Cassandra, asked by the operators' own client: what it tells is a ring as they want it.
+//! The stand-in for Cassandra, queried by the operators' own client: it shows a ring as they want it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 

@@ -1,4 +1,4 @@
-//! A node that is alone: its settings, and what remains of it.
+//! A single node: its settings, and what remains after its deletion.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
@@ -40,8 +40,8 @@ fn delete() -> Result<()> {
     kubectl(&["delete", "-n", NAMESPACE, CASSANDRA, "--timeout=180s"]).map(drop)
 }
 
-/// What is no YAML and a setting of the operator's are refused before there is a pod, one that nobody knows fails in Cassandra;
-/// the status names all.
+/// Invalid YAML and a setting of the operator's own are refused before there is a pod; an unknown setting fails in Cassandra.
+/// The status names each.
 fn wrong_settings_are_named() -> Result<()> {
     for (settings, type_, said) in [
         ("num_tokens: [4", "ProvisioningStarted", "it is no valid YAML"),
@@ -77,7 +77,7 @@ fn settings_take_effect() -> Result<()> {
     Ok(())
 }
 
-/// Kubernetes never changes how a StatefulSet makes its pods.
+/// `podManagementPolicy` of a StatefulSet is immutable.
 fn a_set_of_the_release_before_is_made_anew_around_its_pod() -> Result<()> {
     const SET: &str = "statefulset/db";
     let uid = |object: &str| Ok::<_, anyhow::Error>(text(&get(NAMESPACE, object)?, "/metadata/uid"));
@@ -136,7 +136,7 @@ fn delete_keeps_the_login() -> Result<()> {
     Ok(())
 }
 
-/// It need not have been Ready for that.
+/// This works even if the Cassandra was never Ready.
 fn wipe_out_keeps_nothing() -> Result<()> {
     create("max_hint_window: 7h", "WipeOut")?;
     wait_for("volume and login", NAMESPACE, 60, || Ok((remains() == (true, true)).then_some(())))?;
@@ -145,7 +145,7 @@ fn wipe_out_keeps_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Whether volume and login are there once what is going has gone.
+/// Whether volume and login exist and are not being deleted.
 fn remains() -> (bool, bool) {
     let stays = |object: &str| {
         let found = get(NAMESPACE, object).unwrap_or_default();

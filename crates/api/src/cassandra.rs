@@ -241,7 +241,7 @@ pub enum ServiceAlias {
         .message("loadBalancerSourceRanges is for the type LoadBalancer only")
 )]
 pub struct ServiceTemplateSpec {
-    // Text here and a list of words in the schema: a stored object with another word must still be read.
+    // A String here and the allowed values in the schema only: a stored object with another value must still deserialize.
     /// ClusterIP, NodePort or LoadBalancer.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["ClusterIP", "NodePort", "LoadBalancer"]))]
@@ -303,6 +303,7 @@ fn ten() -> i32 {
     10
 }
 
+// As in KubeDB: without `healthChecker` the values are 20, 10 and 3. Fields missing from a given one are 10, 10 and 1.
 impl Default for HealthChecker {
     fn default() -> Self {
         Self { period_seconds: 20, timeout_seconds: 10, failure_threshold: 3, disable_write_check: false }
@@ -341,7 +342,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// KubeDB's rule: the first row that matches wins. `None` before anything has begun.
+    /// KubeDB's rule: the first match wins. `None` before provisioning has started.
     pub fn of(conditions: &[Condition]) -> Option<Self> {
         let is =
             |type_: &str, status: &str| conditions.iter().any(|c| c.type_ == type_ && c.status == status);
@@ -374,9 +375,10 @@ pub mod condition_type {
     pub const READY: &str = "Ready";
     /// The ring has been Ready once.
     pub const PROVISIONED: &str = "Provisioned";
-    /// All objects are as they should be. There only once something was wrong.
+    /// All objects are as desired. The condition exists only after the first failure to apply one.
     pub const OBJECTS_APPLIED: &str = "ObjectsApplied";
-    /// Superuser, copies of logins and the operator's own keyspace are as they were made. There only once something was wrong.
+    /// The superuser, the replication of `system_auth` and the operator's own keyspace are as they were set up. The condition
+    /// exists only after one of them was found to be wrong.
     pub const SETTLED: &str = "Settled";
     /// The provisioner leaves the Cassandra alone (see [`crate::halt`]).
     pub const PAUSED: &str = "Paused";

@@ -2,18 +2,18 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// What a condition says, without the time at which it began to say so.
+/// A condition without its transition time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Statement {
     /// Type of the condition.
     pub type_: String,
     /// True or False.
     pub status: bool,
-    /// CamelCase word for machines.
+    /// The reason, a CamelCase word for machines.
     pub reason: String,
-    /// Sentence for people.
+    /// The message, a sentence for people.
     pub message: String,
-    /// Generation of the object that was looked at.
+    /// Generation of the object that the condition is based on.
     pub generation: Option<i64>,
 }
 

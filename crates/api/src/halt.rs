@@ -1,11 +1,15 @@
 //! The halt: the contract between the two operators, as pure rules.
 //!
-//! The ops-manager (or a user) sets `spec.halted` on a [`Cassandra`]; the provisioner answers with the condition
-//! `Paused` for the very generation that carries the halt, and from then on changes nothing that belongs to it.
-//! The ops-manager acts only after that answer. A halt that the ops-manager set carries the UID of its request in the
-//! annotation [`OWNER`], written in one patch with the field: after a crash it knows its own halt, and a halt without
-//! the annotation is the user's, which nobody but the user lifts. While the annotation is there, the provisioner keeps still
-//! also where somebody else has lifted the halt: between that and the next halt no PetSet may get its old image back.
+//! 1. The ops-manager (or a user) sets `spec.halted` on a [`Cassandra`].
+//! 2. The provisioner acknowledges it with the condition `Paused` for exactly the generation that carries the halt. From then
+//!    on it changes nothing that belongs to the Cassandra.
+//! 3. The ops-manager acts only after that acknowledgement.
+//!
+//! The ops-manager writes the UID of its request into the annotation [`OWNER`], in the same patch as `spec.halted`, so that it
+//! recognizes its own halt after a crash. A halt without the annotation is the user's, and only the user lifts it.
+//!
+//! While the annotation is set, the provisioner stays paused even if somebody else has lifted the halt. Otherwise it would
+//! give the PetSets their old image back before the ops-manager halts the Cassandra again.
 
 use kube::ResourceExt;
 
@@ -13,17 +17,17 @@ use crate::Cassandra;
 use crate::cassandra::condition_type::PAUSED;
 use crate::condition::{self, Statement};
 
-/// Annotation on a halted Cassandra: UID of the CassandraOpsRequest whose halt this is.
+/// Annotation on a halted Cassandra: UID of the CassandraOpsRequest that has set the halt.
 pub const OWNER: &str = "ops.kubedb.com/halted-by";
 
-/// Whose halt a Cassandra is under.
+/// Who has halted a Cassandra.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Halt {
-    /// Nobody's: the provisioner works.
+    /// Nobody: `spec.halted` is false.
     None,
-    /// The user's.
+    /// The user.
     User,
-    /// That of the request with this UID.
+    /// The request with this UID.
     Request(String),
 }
 
@@ -45,27 +49,28 @@ impl Halt {
     }
 }
 
-/// May the provisioner change what belongs to this Cassandra? A deletion is the user's stronger word: it goes ahead.
+/// May the provisioner change what belongs to this Cassandra? A deletion goes ahead even under a halt, since the user asked
+/// for it.
 ///
-/// A manifest that says `halted: false` and is applied every few seconds lifts the halt of a request again and again. Its mark
-/// stays, and goes when the request has ended or somebody finds that it has none.
+/// A tool that applies a manifest with `halted: false` every few seconds lifts the halt of a request again and again. The
+/// annotation [`OWNER`] stays and keeps the provisioner paused until the request has ended or is found to be gone.
 pub fn provisioner_may_write(cassandra: &Cassandra) -> bool {
     let held = cassandra.spec.halted || cassandra.annotations().contains_key(OWNER);
     !held || cassandra.metadata.deletion_timestamp.is_some()
 }
 
-/// Is a cached Cassandra of the generation that the API server has now?
+/// Does the cached Cassandra have the generation that the API server has now?
 ///
-/// The caches of kinds run apart: a provisioner that has not seen a halt yet, but has seen what was done under it, would
-/// undo it. So it asks once per generation before it acts on it: the next one can only bring a halt that this process
-/// has to answer first.
+/// The caches of different kinds are not in step: a provisioner that does not see a halt yet may already see what was done
+/// under it, and would undo that. Therefore the provisioner reads the Cassandra once per generation before acting on it. A
+/// later halt raises the generation, and this process must acknowledge it before it takes effect.
 pub fn is_newest(cached: &Cassandra, newest: Option<&Cassandra>) -> bool {
     newest.is_some_and(|newest| {
         newest.metadata.uid == cached.metadata.uid && newest.metadata.generation == cached.metadata.generation
     })
 }
 
-/// What the provisioner answers: `None` leaves the conditions alone (never halted so far).
+/// The provisioner's condition `Paused`. `None` leaves the conditions alone: the Cassandra was never halted.
 pub fn answer(cassandra: &Cassandra) -> Option<Statement> {
     let conditions = cassandra.status.as_ref().map_or(&[][..], |s| &s.conditions);
     let halted = !provisioner_may_write(cassandra);
@@ -92,7 +97,7 @@ pub fn answer(cassandra: &Cassandra) -> Option<Statement> {
     })
 }
 
-/// Has the provisioner answered the halt that this very generation carries?
+/// Has the provisioner acknowledged the halt of exactly this generation?
 pub fn is_answered(cassandra: &Cassandra) -> bool {
     let conditions = cassandra.status.as_ref().map_or(&[][..], |s| &s.conditions);
     cassandra.spec.halted

@@ -38,7 +38,7 @@ pub fn petset_selectors(cassandra: &str, petset: &str) -> Labels {
     labels
 }
 
-/// Labels of every object that belongs to a Cassandra: the operator's own and what can be inherited of the Cassandra's.
+/// Labels of every object that belongs to a Cassandra: the operator's own, and those of the Cassandra that may be inherited.
 pub fn object_labels(cassandra: &str, own: &Labels) -> Labels {
     let mut labels = inheritable(own);
     labels.extend(operator_labels(cassandra));
@@ -52,7 +52,7 @@ pub fn operator_labels(cassandra: &str) -> Labels {
     labels
 }
 
-/// The user's labels without those that would change whose the object is.
+/// The user's labels, without those that identify what an object belongs to.
 pub fn inheritable(own: &Labels) -> Labels {
     let reserved = [NAME, INSTANCE, MANAGED_BY, "app.kubernetes.io/version"];
     let foreign = |key: &str| {
@@ -62,7 +62,7 @@ pub fn inheritable(own: &Labels) -> Labels {
     own.iter().filter(|(key, _)| foreign(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-/// Name of the Cassandra that labelled object belongs to.
+/// Name of the Cassandra that an object with these labels belongs to.
 pub fn cassandra_of(labels: &Labels) -> Option<&str> {
     (labels.get(NAME).map(String::as_str) == Some(APPLICATION))
         .then(|| labels.get(INSTANCE))

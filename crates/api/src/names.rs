@@ -4,9 +4,9 @@
 pub const CONTAINER: &str = "cassandra";
 /// Init container of the database image: copies the image's own configuration.
 pub const INIT_CONTAINER: &str = "cassandra-init";
-/// Init container of the provisioner image: lays the user's and the operator's settings over it.
+/// Init container of the provisioner image: merges the user's and the operator's settings into that configuration.
 pub const RENDER_CONTAINER: &str = "render-config";
-/// Volume and claim template of the data.
+/// Volume of the data, and its claim template.
 pub const DATA_VOLUME: &str = "data";
 /// Port of CQL.
 pub const CQL_PORT: u16 = 9042;
@@ -31,15 +31,15 @@ pub const DEFAULT_PLACEMENT_POLICY: &str = "default";
 pub const CONFIG_VOLUME: &str = "operator-config";
 /// Annotation on PetSets and volume claims: name of the cluster that the data belongs to.
 pub const CLUSTER_NAME: &str = "kubedb.com/cluster-name";
-/// Annotation on PetSets and volume claims: tokens of each node, as the ring was made.
+/// Annotation on PetSets and volume claims: `num_tokens` that the ring was created with.
 pub const NUM_TOKENS: &str = "kubedb.com/num-tokens";
-/// Annotation on PetSets and volume claims: class that places rows on nodes, as the ring was made.
+/// Annotation on PetSets and volume claims: class of the partitioner that the ring was created with.
 pub const PARTITIONER: &str = "kubedb.com/partitioner";
 
-/// Annotation on a Cassandra: host ids, parted by commas, of nodes whose data is lost for good, as the user has understood.
+/// Annotation on a Cassandra: host ids, separated by commas, of nodes whose data the user accepts as lost for good.
 pub const ACCEPT_DATA_LOSS: &str = "kubedb.com/accept-data-loss";
 
-/// PetSet of a rack; that of a standalone Cassandra has the Cassandra's own name.
+/// PetSet of a rack. The PetSet of a standalone Cassandra has the Cassandra's own name.
 pub fn petset(cassandra: &str, rack: Option<&str>) -> String {
     rack.map_or_else(|| cassandra.to_owned(), |rack| format!("{cassandra}-rack-{rack}"))
 }
@@ -49,7 +49,7 @@ pub fn pod(petset: &str, ordinal: i32) -> String {
     format!("{petset}-{ordinal}")
 }
 
-/// Headless Service that names the pods of a PetSet.
+/// Headless Service that gives the pods of a PetSet their DNS names.
 pub fn governing_service(petset: &str) -> String {
     format!("{petset}-pods")
 }
@@ -59,13 +59,14 @@ pub fn auth_secret(cassandra: &str) -> String {
     format!("{cassandra}-auth")
 }
 
-/// Secret with the operator's and the user's inline configuration: a name that no user takes first.
+/// Secret with the operator's and the user's inline configuration. The end of the UID keeps the name apart from any Secret
+/// of the user's.
 pub fn config_secret(cassandra: &str, uid: &str) -> String {
     let tail = uid.len().saturating_sub(6);
     format!("{cassandra}-{}", uid.get(tail..).unwrap_or(uid))
 }
 
-/// What it was called in rings that were made before the uid was in it.
+/// Former name of [`config_secret`], without the UID. Rings created under it still have it.
 pub fn old_config_secret(cassandra: &str) -> String {
     format!("{cassandra}-config")
 }

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions, with what the derived schemas cannot say.
+//! The CustomResourceDefinitions, with what the derived schemas cannot express.
 //!
 //! Types that are embedded from Kubernetes come without list keys, without limits and with long descriptions. Without
 //! keys, server-side apply takes every list for one value; without limits, the API server cannot bound the cost of a
@@ -70,7 +70,7 @@ fn list_keys(field: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// Longest lists that a rule looks at.
+/// Maximum lengths of the lists that CEL rules iterate over.
 fn list_limit(field: &str) -> Option<u64> {
     Some(match field {
         "containers" | "initContainers" => 16,
@@ -119,8 +119,8 @@ fn has_keys(list: &serde_json::Map<String, Value>, keys: &[&str]) -> bool {
     properties.is_some_and(|p| keys.iter().all(|key| p.get(*key).is_some()))
 }
 
-/// The API server asks that a key is required or has a default. Kubernetes' own default for a protocol is TCP, and a
-/// Secret to pull with has an empty name by default.
+/// The API server demands that a list key is required or has a default. Kubernetes' own defaults are TCP for a protocol, and
+/// the empty string for the name of a pull secret.
 fn require_keys(list: &mut serde_json::Map<String, Value>, keys: &[&str]) {
     let Some(items) = list.get_mut("items") else {
         return;

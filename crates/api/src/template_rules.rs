@@ -1,12 +1,12 @@
-//! What a pod template and a volume claim must not say, as rules that the API server checks.
+//! CEL rules for pod templates and volume claims, checked by the API server.
 //!
-//! They stand at the item that they are about, so that a refusal names it (`containers[1].volumeMounts[0]`), which the
-//! derived schemas of Kubernetes' own types leave no room for. They are those of a Cassandra only: a PetSet holds what the
-//! operator itself makes of a template.
+//! Each rule stands at the list item that it checks, so that a refusal names the item (`containers[1].volumeMounts[0]`). The
+//! derived schemas of Kubernetes' own types have no place for such rules, so they are added here. Only Cassandra gets them:
+//! the template in a PetSet is built by the operator itself.
 //!
-//! The API server estimates the cost of each from the longest lists and texts that the schema allows (32 racks of 16 containers
-//! with 64 mounts), and takes no definition that might cost too much. So [`add`] sets the limits that are missing, no rule
-//! has a regular expression over a path, and text that may be a number (`x-kubernetes-int-or-string`) is not converted.
+//! The API server estimates the cost of each rule from the longest lists and strings that the schema allows (32 racks of 16
+//! containers with 64 mounts), and rejects a definition that might cost too much. Therefore [`add`] sets the missing limits,
+//! no rule matches a regular expression on a path, and no `x-kubernetes-int-or-string` is converted.
 
 use serde_json::{Value, json};
 
@@ -21,10 +21,10 @@ const CLAIMS: [&str; 2] = [
     "/properties/spec/properties/topology/properties/rack/items/properties/storage",
 ];
 
-/// A rule and what it says when it is broken.
+/// A rule and the message for breaking it.
 type Rule = (&'static str, &'static str);
 
-/// The rules below compare paths as text, which takes one spelling of each; only a slash at the end is left free.
+/// The rules below compare paths as text, so each path must have only one spelling. A slash at the end is optional.
 const PLAIN_PATH: Rule = (
     "self.startsWith('/') && !self.contains('//') && !self.contains('/./') && !self.contains('/../') && !self.endsWith('/.') && !self.endsWith('/..')",
     "a mountPath must be written plainly: beginning with /, without //, . or ..",
@@ -32,7 +32,7 @@ const PLAIN_PATH: Rule = (
 
 const MOUNT: [Rule; 2] = [
     (
-        // In the official image /opt/cassandra/data and /opt/cassandra/conf are links, which a mount follows.
+        // In the official image /opt/cassandra/data and /opt/cassandra/conf are symbolic links, which a mount follows.
         "self.name in ['data', 'config'] || !(self.mountPath in ['/', '/var', '/var/', '/var/lib', '/var/lib/', '/etc', '/etc/', '/var/lib/cassandra', '/etc/cassandra', '/etc/git-secret', '/tmp/config', '/opt/cassandra/data', '/opt/cassandra/conf'] || ['/var/lib/cassandra/', '/etc/cassandra/', '/etc/git-secret/', '/tmp/config/', '/opt/cassandra/data/', '/opt/cassandra/conf/'].exists(p, self.mountPath.startsWith(p)))",
         "a volume must not be mounted at, above or below /var/lib/cassandra (also known as /opt/cassandra/data), /etc/cassandra (/opt/cassandra/conf), /etc/git-secret and /tmp/config: it would hide the data or the configuration. Choose another mountPath. A sidecar or an init container may mount the volume data there",
     ),
@@ -42,7 +42,7 @@ const MOUNT: [Rule; 2] = [
     ),
 ];
 
-/// Those of the container `cassandra`.
+/// Rules for the items of `containers`; all but the last are about the container `cassandra`.
 const DATABASE: [Rule; 6] = [
     (
         "self.name != 'cassandra' || !has(self.volumeMounts) || self.volumeMounts.all(m, !(m.name in ['data', 'config']))",
@@ -75,7 +75,7 @@ const INIT: Rule = (
     "initContainers: the names cassandra, cassandra-init and render-config are the operator's",
 );
 
-/// The operator's own labels would win without a word.
+/// Without this rule, the operator's own labels would silently win.
 const LABELS: Rule = (
     "!('app.kubernetes.io/name' in self) && !('app.kubernetes.io/instance' in self) && !('app.kubernetes.io/managed-by' in self) && !('app.kubernetes.io/part-of' in self) && !('app.kubernetes.io/component' in self)",
     "the labels app.kubernetes.io/name, instance, managed-by, part-of and component of the pods are the operator's, whose Services and budget go by them. Choose another key",
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::schema::definitions;
 
-    /// A path that leads nowhere would drop its rules without a word.
+    /// A wrong path would silently drop its rules.
     #[test]
     fn every_rule_is_in_the_definition_for_each_template_and_claim() {
         let cassandra = definitions().unwrap().swap_remove(1);

@@ -1,4 +1,4 @@
-//! `CassandraVersion`: the catalog, and which way leads from one version to another.
+//! `CassandraVersion`: the catalog, and which updates it allows.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -84,13 +84,13 @@ pub struct UpdateConstraints {
     pub denylist: Vec<String>,
 }
 
-/// Why there is no way from one version to another.
+/// Why a Cassandra cannot be updated from one version to another.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoPath {
-    /// Nothing to do. Another object of the same release is another build of it, and a way to go.
+    /// Both are the same object. (Another object with the same release is another build of it, and may be updated to.)
     #[error("it has version {0} already")]
     Identical(String),
-    /// Cassandra never reads what a later release has written.
+    /// Cassandra cannot read what a later release has written.
     #[error("{target} is older than {current}: Cassandra does not support a downgrade")]
     Downgrade {
         /// What runs.
@@ -108,7 +108,7 @@ pub enum NoPath {
         /// What was asked for.
         target: Version,
     },
-    /// The catalog says no.
+    /// The `updateConstraints` of the current version exclude the target.
     #[error("the updateConstraints of version {current} do not allow {target}")]
     Constrained {
         /// What runs.
@@ -116,15 +116,15 @@ pub enum NoPath {
         /// What was asked for.
         target: Version,
     },
-    /// Nobody should go there any more.
+    /// The target is deprecated.
     #[error("CassandraVersion {0} is deprecated")]
     Deprecated(String),
-    /// The catalog is wrong.
+    /// A version or a range in the catalog cannot be parsed.
     #[error("the catalog cannot be read: {0}")]
     Malformed(String),
 }
 
-/// Is there a way from `current` to `target`? Majors count as Cassandra counts them: 3, 4, 5.
+/// May a Cassandra be updated from `current` to `target`? It may go to the same or the next major version (3, 4, 5).
 pub fn path(current: &CassandraVersion, target: &CassandraVersion) -> Result<(), NoPath> {
     if current.metadata.name == target.metadata.name {
         return Err(NoPath::Identical(current.metadata.name.clone().unwrap_or_default()));
@@ -162,8 +162,8 @@ fn any_matches(ranges: &[String], version: &Version) -> Result<bool, NoPath> {
     Ok(false)
 }
 
-/// The catalog's ranges are written for a library to which a bare version means exactly that version; to `semver`
-/// it would mean any compatible one.
+/// KubeDB's ranges are written for a library that takes a bare version for exactly that version. The crate `semver` takes it
+/// for any compatible one.
 fn requirement(range: &str) -> Result<VersionReq, semver::Error> {
     let exact = |part: &str| {
         let part = part.trim();

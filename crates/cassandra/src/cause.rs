@@ -1,14 +1,14 @@
-//! Why a Cassandra ended by itself, from its log.
+//! Why a Cassandra process exited by itself, from its log.
 //!
-//! What a node says last is the noise of its shutdown. The line that counts stands above it: the error with which it gave
-//! up, and what lies at the bottom of the stack trace below it.
+//! The last lines of the log are the noise of the shutdown. The cause is above them: the error with which Cassandra gave up,
+//! and the innermost exception of its stack trace.
 
-/// What is shown of one sentence of the log.
+/// Characters shown of one sentence of the log.
 const LONGEST_PART: usize = 300;
-/// What is shown of a log in which nothing explains the end.
+/// Bytes shown of a log in which nothing explains the exit.
 const LONGEST_TAIL: usize = 500;
 
-/// What made the node end, in one line of bounded length; the last lines where nothing in the log explains it.
+/// The cause of the exit in one line of bounded length; the last lines of the log if nothing in it explains the exit.
 pub fn of(log: &str) -> String {
     let entries = entries(log);
     last_words(&entries).map_or_else(|| tail(log), Entry::story)
@@ -25,16 +25,17 @@ struct Entry<'a> {
     more: Vec<&'a str>,
 }
 
-/// An exception of a stack trace: the last part of its class, and what it says.
+/// An exception of a stack trace: the last part of its class name, and its message.
 #[derive(Clone, Debug, Default)]
 struct Exception {
     class: String,
     said: String,
 }
 
-/// By rank; of equal ones the last, but of the JVM's own lines the first: the others follow from it.
+/// The entry that explains the exit: the first line of the JVM itself, since its further lines follow from it; else the last
+/// entry of the highest rank.
 fn last_words<'e, 'a>(entries: &'e [Entry<'a>]) -> Option<&'e Entry<'a>> {
-    // What goes wrong while the node stops is a consequence.
+    // Errors during the shutdown are consequences of the cause.
     let stops = entries.iter().position(|entry| entry.thread.contains("ShutdownHook"));
     let before = &entries[..stops.unwrap_or(entries.len())];
     let best = |entries: &'e [Entry<'a>]| {
@@ -45,7 +46,8 @@ fn last_words<'e, 'a>(entries: &'e [Entry<'a>]) -> Option<&'e Entry<'a>> {
 }
 
 impl<'a> Entry<'a> {
-    /// `LEVEL  [thread] date File.java:1 - message`, as all images of Cassandra log; or a line of the JVM itself.
+    /// Parses the first line of an entry: `LEVEL  [thread] date File.java:1 - message`, the format of all Cassandra images, or
+    /// a line of the JVM itself.
     fn begins(line: &'a str) -> Option<Self> {
         const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
         if let Some(level) = LEVELS.into_iter().find(|level| line.starts_with(level)) {
@@ -58,7 +60,7 @@ impl<'a> Entry<'a> {
         jvm.then(|| Self { level: FATAL, said: line, ..Self::default() })
     }
 
-    /// How much it explains the end: with this Cassandra gives up, or it is any other error.
+    /// How well it explains the exit: 2 if Cassandra gives up with this error, 1 for any other error, else 0.
     fn rank(&self) -> u8 {
         const GIVES_UP: [&str; 4] =
             ["encountered during startup", "Exiting ", "JVM state determined", "OutOfMemory"];
@@ -67,13 +69,13 @@ impl<'a> Entry<'a> {
         if self.level == "ERROR" { 1 + u8::from(gives_up) } else { 0 }
     }
 
-    /// The headline, the exception below it and what caused that in the end, as far as each adds something.
+    /// The headline, the first exception with a message and the root cause, each only if it adds something.
     fn story(&self) -> String {
         let exceptions = self.exceptions();
         let headline = self.headline(&exceptions);
         let speaks = |one: &&Exception| !one.said.is_empty() && one.said != "null";
         let last = exceptions.iter().rfind(speaks).or(exceptions.last());
-        // One that only repeats its cause adds nothing.
+        // An exception that only repeats its cause adds nothing.
         let first = exceptions
             .iter()
             .find(speaks)
@@ -93,7 +95,7 @@ impl<'a> Entry<'a> {
         parts.join(": ")
     }
 
-    /// What is said above the stack trace; nothing if it only announces it.
+    /// The message above the stack trace; `None` if it only announces the trace.
     fn headline(&self, exceptions: &[Exception]) -> Option<String> {
         const ANNOUNCES: [&str; 5] = [
             "Exception encountered during startup",
@@ -109,7 +111,7 @@ impl<'a> Entry<'a> {
         (!announces && !said.is_empty()).then(|| said.to_owned())
     }
 
-    /// The exceptions of the stack trace from the outermost to the one that caused it all.
+    /// The exceptions of the stack trace, from the outermost to the root cause.
     fn exceptions(&self) -> Vec<Exception> {
         let mut found: Vec<Exception> = vec![];
         let mut open = false;
@@ -133,7 +135,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Lines of the JVM, which has no log: out of memory, or options that it does not take.
+/// Beginnings of lines that the JVM itself prints, outside of Cassandra's log format: out of memory, or invalid options.
 const JVM: [&str; 6] = [
     "Terminating due to java.lang.OutOfMemoryError",
     "Error occurred during initialization of VM",
@@ -159,7 +161,7 @@ fn entries(log: &str) -> Vec<Entry<'_>> {
     entries
 }
 
-/// `org.some.Class: what it says`.
+/// Parses `org.some.Class: message`.
 fn exception(line: &str) -> Option<Exception> {
     let (class, said) = line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
     is_class(class).then(|| {
@@ -180,7 +182,7 @@ fn is_trace(line: &str) -> bool {
     line.starts_with('\t') || line.trim_start().starts_with("at ") || line.starts_with("Caused by:")
 }
 
-/// An exception without words of its own repeats those of its cause, behind the name of the class.
+/// Strips class names from the start of a message: an exception without a message of its own has `class: message` of its cause.
 fn without_classes(said: &str) -> &str {
     match said.split_once(": ") {
         Some((class, rest)) if is_class(class) => without_classes(rest),

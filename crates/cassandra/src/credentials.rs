@@ -9,7 +9,7 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// The password stays out of logs and of errors that print what they hold.
+/// Leaves out the password, so that neither a log nor an error prints it.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()

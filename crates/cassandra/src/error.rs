@@ -6,11 +6,11 @@ use scylla::errors::{
     MetadataError, NewSessionError, RequestAttemptError,
 };
 
-/// Why a node could not answer. The text names the node, what was attempted and, where there is something to do,
-/// what; it never holds a password.
+/// Why a node could not answer. The text names the node, what was attempted and, if there is one, a remedy. It never holds
+/// a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No connection, or a connection that broke. The session is forgotten.
+    /// No connection, or a broken one. The session is dropped.
     #[error("cannot reach Cassandra at {address}: {reason}")]
     Unreachable {
         /// The node that was asked.
@@ -28,7 +28,7 @@ pub enum Error {
         /// The server's words.
         reason: String,
     },
-    /// The node is fine, but of the replicas that had to take part too few did.
+    /// The node is fine, but too few of the required replicas took part.
     #[error("{address}: {doing}: {alive} of the {required} nodes needed are up and answer")]
     Unavailable {
         /// The node that was asked.
@@ -37,10 +37,10 @@ pub enum Error {
         doing: &'static str,
         /// How many nodes took part.
         alive: i32,
-        /// How many nodes had to.
+        /// How many nodes are required.
         required: i32,
     },
-    /// No answer in time. The session is forgotten.
+    /// No answer in time. The session is dropped.
     #[error(
         "{address}: {doing}: no answer within {after:?}; this node, or one that it waits for, is overloaded, paused or cut off"
     )]
@@ -79,7 +79,7 @@ fn user(username: Option<&str>) -> String {
 }
 
 impl Error {
-    /// Whether the session is better not used again: its connection is in doubt, or its user.
+    /// Whether to drop the session, because its connection or its login is in doubt.
     pub(crate) fn ends_session(&self) -> bool {
         matches!(self, Error::Unreachable { .. } | Error::Timeout { .. } | Error::Unauthorized { .. })
     }
@@ -136,7 +136,7 @@ impl Error {
                 DbError::Unavailable { alive, required, .. } => {
                     Error::Unavailable { address, doing, alive, required }
                 }
-                // The failure detector still believes in a node that does not answer any more.
+                // Sent instead of `Unavailable` while the failure detector still takes a dead replica for alive.
                 DbError::ReadTimeout { received, required, .. }
                 | DbError::WriteTimeout { received, required, .. }
                 | DbError::ReadFailure { received, required, .. }

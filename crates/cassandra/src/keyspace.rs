@@ -11,8 +11,8 @@ use crate::{Error, Node};
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS kubedb_keyspace.health (node text PRIMARY KEY, value uuid) \
                      WITH default_time_to_live = 86400";
 
-/// Makes the keyspace and its table exist. `replication` must name **all** nodes of each datacenter: a read at ALL
-/// then asks every node. Two local queries when all is there.
+/// Creates the keyspace and its table if they are missing. `replication` must have as many copies as each datacenter has
+/// nodes, so that a read at ALL asks every node. Costs two local queries if both exist.
 pub async fn ensure(node: &Node, replication: &Replication, fewer: Fewer) -> Result<Change, Error> {
     let change = replication::ensure(node, OWN_KEYSPACE, replication, fewer).await?;
     let query = "SELECT table_name FROM system_schema.tables \
@@ -26,14 +26,14 @@ pub async fn ensure(node: &Node, replication: &Replication, fewer: Fewer) -> Res
 }
 
 impl Node {
-    /// Whether every node of the ring is up in this node's eyes and answers it. Otherwise
-    /// [`Error::Unavailable`] says how many are and do.
+    /// Checks that this node sees every node of the ring as up, and that all of them answer it. Otherwise
+    /// [`Error::Unavailable`] says how many do.
     pub async fn sees_all_up(&self) -> Result<(), Error> {
         let query = format!("SELECT value FROM kubedb_keyspace.health WHERE node = {}", self.row());
         self.run("asking all nodes at once", &query, Consistency::All).await.map(drop)
     }
 
-    /// Proves that this node serves: writes a row of its own at LOCAL_QUORUM and reads it back.
+    /// Proves that this node serves requests: writes a row of its own at LOCAL_QUORUM and reads it back.
     pub async fn write_and_read(&self) -> Result<(), Error> {
         let (row, written) = (self.row(), Uuid::new_v4());
         let write = format!("INSERT INTO kubedb_keyspace.health (node, value) VALUES ({row}, {written})");

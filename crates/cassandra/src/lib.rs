@@ -1,6 +1,6 @@
-//! Questions to and changes of a running Cassandra node over CQL.
+//! Queries and changes a running Cassandra node over CQL.
 //!
-//! Everything here is about one node at a time, because only that node can say what it sees: [`Sessions`] gives
+//! Everything here talks to one node at a time, because only that node can say what it sees: [`Sessions`] gives
 //! a [`Node`], a node gives a [`View`], and [`ring::problems`] judges the views of all nodes together. Changes
 //! ([`roles::secure`], [`replication::ensure`], [`keyspace::ensure`]) are idempotent and may be repeated after a
 //! failure at any point.

@@ -12,12 +12,12 @@ use crate::{Error, Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replication(pub BTreeMap<String, u32>);
 
-/// What a keyspace says about its copies.
+/// The replication strategy of a keyspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// So many copies in each datacenter, spread over racks.
+    /// This many copies in each datacenter, spread over racks.
     NetworkTopology(Replication),
-    /// So many copies, wherever the ring leads.
+    /// This many copies on consecutive nodes of the ring, whatever their racks and datacenters.
     Simple(u32),
     /// Anything else, by the name of its class.
     Other(String),
@@ -32,12 +32,12 @@ pub struct Keyspace {
     pub strategy: Strategy,
 }
 
-/// What is to be done when a keyspace has fewer copies than it should.
+/// What to do if a keyspace has fewer copies than it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fewer {
-    /// Give it all: nobody uses the ring yet.
+    /// Raise the replication: nobody uses the ring yet.
     Raise,
-    /// Only tell: who lowered them may have had a reason.
+    /// Only report it: whoever lowered the replication may have had a reason.
     Tell,
 }
 
@@ -50,11 +50,11 @@ pub enum Change {
     Altered,
     /// Nothing was to do.
     Unchanged,
-    /// It has fewer copies than it should and was left so; what is wrong and what to do.
+    /// It has fewer copies than it should and was left so. Says what is wrong and how to correct it.
     Fewer(String),
 }
 
-/// Name of the operator's own keyspace; KubeDB's.
+/// Name of the operator's own keyspace (KubeDB's name).
 pub(crate) const OWN_KEYSPACE: &str = "kubedb_keyspace";
 
 const SYSTEM_KEYSPACES: [&str; 7] = [
@@ -71,8 +71,8 @@ const DOING: &str = "reading replication settings";
 
 type Row = (String, BTreeMap<String, String>);
 
-/// Makes `keyspace` exist with at least this replication. One local query when it does already. More copies are somebody's
-/// wish and stay. Data that existed before a change is not copied by it: see [`repair`].
+/// Makes `keyspace` exist with at least this replication. Costs one local query if it does already. Additional copies are
+/// kept, since somebody wanted them. Raising the replication does not copy existing data: see [`repair`].
 pub async fn ensure(
     node: &Node,
     keyspace: &str,
@@ -101,17 +101,17 @@ pub async fn ensure(
     Ok(change)
 }
 
-/// What a keyspace that is there needs.
+/// What an existing keyspace needs.
 #[derive(Debug, PartialEq, Eq)]
 enum Need {
     Nothing,
     Raise,
-    /// What it has.
+    /// To report the copies that it has.
     Tell(String),
 }
 
-/// Copies all rows of a small keyspace to all of their replicas, by reading them from all replicas at once: those
-/// that lack a row get it before the answer. Refused while a node is down.
+/// Copies all rows of a small keyspace to all of their replicas by reading them at ALL: replicas that lack a row get it
+/// before the read returns. Fails while a replica is down.
 pub async fn repair(node: &Node, keyspace: &str) -> Result<(), Error> {
     let query = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ";
     let doing = "listing tables";
@@ -133,17 +133,17 @@ pub async fn user_keyspaces(node: &Node) -> Result<Vec<Keyspace>, Error> {
     Ok(users.map(|(name, options)| Keyspace { name, strategy: Strategy::parse(&options) }).collect())
 }
 
-/// A keyspace that does not go on at QUORUM while any single node is down.
+/// A keyspace that can lose QUORUM when a single node is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weakness {
     /// Name of the keyspace.
     pub keyspace: String,
-    /// What its copies are.
+    /// Its copies, in words.
     pub why: String,
 }
 
-/// The keyspaces that do not go on at QUORUM while any single node is down, in a ring with so many `nodes` in each
-/// datacenter. Racks make no difference: they decide which nodes hold the copies, not how many do.
+/// The keyspaces that can lose QUORUM when a single node is down. `nodes` is the number of nodes in each datacenter.
+/// Racks make no difference: they decide which nodes hold the copies, not how many do.
 pub fn weaknesses(keyspaces: &[Keyspace], nodes: &BTreeMap<String, u32>) -> Vec<Weakness> {
     let weak = |keyspace: &Keyspace| {
         let why = keyspace.strategy.weakness(nodes)?;
@@ -178,8 +178,8 @@ impl Strategy {
         parsed.unwrap_or_else(|| Strategy::Other(class.to_owned()))
     }
 
-    /// A strategy that Cassandra starts with counts copies for the whole ring: before anybody uses the ring it is put into
-    /// datacenters, later it is somebody's wish like any other.
+    /// Cassandra creates its keyspaces with `SimpleStrategy`, which counts copies in the whole ring. Before anybody uses the
+    /// ring, it is replaced by copies per datacenter. Later it is respected as somebody's choice, unless it has too few copies.
     fn needs(&self, wanted: &Replication, fewer: Fewer) -> Need {
         let Replication(wanted) = wanted;
         let short = match self {
@@ -199,7 +199,8 @@ impl Strategy {
         }
     }
 
-    /// Why a majority is not left without one node. Datacenters that hold no copy do not count.
+    /// Why the copies can lose their majority when one node is down; `None` if they cannot. Datacenters without a copy do not
+    /// count.
     fn weakness(&self, nodes: &BTreeMap<String, u32>) -> Option<String> {
         let few = |copies: u32, nodes: u32, place: String| {
             let short = if nodes < copies { format!(", which has {nodes} nodes") } else { String::new() };
@@ -213,7 +214,7 @@ impl Strategy {
                 })
             }
             Strategy::Simple(copies) => few(*copies, nodes.values().sum(), "the ring".to_owned()),
-            // Each node's own, nobody reads it at QUORUM.
+            // Data of each node alone, which nobody reads at QUORUM.
             Strategy::Other(class) if class.ends_with("LocalStrategy") => None,
             Strategy::Other(class) => Some(format!("replicated by {class}, whose copies are not known")),
         }
@@ -224,7 +225,7 @@ fn count(copies: u32) -> String {
     format!("{copies} {}", if copies == 1 { "copy" } else { "copies" })
 }
 
-/// The map that CQL takes.
+/// As a map literal of CQL.
 impl fmt::Display for Replication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{'class': 'NetworkTopologyStrategy'")?;

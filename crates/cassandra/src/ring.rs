@@ -23,16 +23,16 @@ pub enum Problem {
     NotJoined {
         /// The node.
         node: IpAddr,
-        /// What it says of its bootstrap.
+        /// State of its bootstrap, as it reports it.
         bootstrapped: String,
     },
-    /// The node is joining, leaving, moving or down in the eyes of others.
+    /// Other nodes see the node as joining, leaving, moving or down.
     NotNormal {
         /// The node.
         node: IpAddr,
         /// Its status in gossip.
         status: String,
-        /// Who sees it so.
+        /// The nodes that see it so.
         seen_by: BTreeSet<IpAddr>,
     },
     /// The node is sending or receiving data.
@@ -42,25 +42,25 @@ pub enum Problem {
     },
     /// A node does not know another one.
     Unknown {
-        /// The node that is not known.
+        /// The unknown node.
         node: IpAddr,
-        /// Who does not know it.
+        /// The node that does not know it.
         to: IpAddr,
     },
     /// A node knows another one that the ring should not have.
     Foreign {
         /// The node that should not be there.
         node: IpAddr,
-        /// Who knows it.
+        /// The node that knows it.
         to: IpAddr,
     },
-    /// What a node says of itself has not reached another one.
+    /// A node has outdated facts about another one.
     Stale {
         /// The node.
         node: IpAddr,
-        /// Who has not heard the news.
+        /// The node with the outdated fact.
         to: IpAddr,
-        /// The news.
+        /// The outdated fact: address, release or schema.
         what: &'static str,
     },
     /// The node belongs to another ring.
@@ -76,14 +76,14 @@ pub enum Problem {
     Schema {
         /// The release.
         release: Version,
-        /// Who holds which schema.
+        /// The nodes that hold each schema.
         versions: BTreeMap<Uuid, BTreeSet<IpAddr>>,
     },
 }
 
-/// All that keeps the ring of `expected` nodes from being whole and quiet, as measured by all of its nodes. Schemas
-/// are compared among nodes of the same release only: two majors have different system tables, so that their schema
-/// versions differ even when all is well.
+/// All that keeps the ring of `expected` nodes from being whole and quiet, judged by the views of its nodes. Schemas are
+/// compared among nodes of the same release only: two majors have different system tables, so that their schema versions
+/// differ even when all is well.
 pub fn problems(expected: usize, views: &[View]) -> Vec<Problem> {
     let answered = views.iter().map(|view| view.host_id).collect::<BTreeSet<_>>().len();
     let whole = answered == expected;
@@ -100,7 +100,7 @@ pub fn problems(expected: usize, views: &[View]) -> Vec<Problem> {
     problems
 }
 
-/// The nodes that are of another cluster than this one.
+/// The nodes whose cluster has another name than `cluster`.
 pub fn strangers(cluster: &str, views: &[View]) -> Vec<Problem> {
     let strange = views.iter().filter(|view| view.cluster != cluster);
     let problem = |view: &View| Problem::Stranger {
@@ -115,13 +115,13 @@ fn own(view: &View, problems: &mut Vec<Problem>) {
     if view.bootstrapped != "COMPLETED" {
         problems.push(Problem::NotJoined { node: view.address, bootstrapped: view.bootstrapped.clone() });
     }
-    // How many streams changes from look to look, so it is not told.
+    // Without the number of streams, which changes with each check and would change the message.
     if let Some(1..) = view.streaming {
         problems.push(Problem::Streaming { node: view.address });
     }
 }
 
-/// Compares what this node knows of the others with what they say of themselves.
+/// Compares what this node knows about the others with what they report about themselves.
 fn peers(view: &View, views: &[View], whole: bool, problems: &mut Vec<Problem>) {
     let to = view.address;
     for other in views.iter().filter(|other| other.host_id != view.host_id) {
@@ -138,7 +138,7 @@ fn peers(view: &View, views: &[View], whole: bool, problems: &mut Vec<Problem>) 
         let missed = news.into_iter().filter(|(_, missed)| *missed);
         problems.extend(missed.map(|(what, _)| Problem::Stale { node, to, what }));
     }
-    // While a node does not answer, one that nobody expects cannot be told from it.
+    // Only if all nodes answer: otherwise an unknown peer may be a node that does not answer.
     if whole {
         let known = |host_id| views.iter().any(|view| Some(view.host_id) == host_id);
         let foreign = view.peers.iter().filter(|peer| !known(peer.host_id));
@@ -146,8 +146,8 @@ fn peers(view: &View, views: &[View], whole: bool, problems: &mut Vec<Problem>) 
     }
 }
 
-/// Gossip remembers addresses that their nodes have left, so only those in use count; a joining node is not among
-/// the peers yet, so it always counts.
+/// Gossip remembers addresses that nodes no longer use, so a status counts only if its address is in use. A joining
+/// node is not among the peers yet, so `BOOT` always counts.
 fn status(views: &[View], problems: &mut Vec<Problem>) {
     let mut seen: BTreeMap<(IpAddr, &str), BTreeSet<IpAddr>> = BTreeMap::new();
     for view in views {

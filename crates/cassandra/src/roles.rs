@@ -12,35 +12,34 @@ use crate::cql::{identifier, literal};
 use crate::replication::{self, Change, Fewer, Replication};
 use crate::{Credentials, Error, Node, Sessions};
 
-/// The superuser that every new Cassandra makes, with this name as its password.
+/// The superuser that every new Cassandra creates. The password is the name.
 const DEFAULT: &str = "cassandra";
 
 /// Schema changes and bcrypt on a busy node take their time.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What [`secure`] changed or found. All false and none: nothing was to do.
+/// What [`secure`] changed or found. The default value means that there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The superuser was made, with the default one's help.
+    /// The superuser was created, by logging in as the default one.
     pub created: bool,
     /// `system_auth` got another replication and its rows were copied to the new replicas.
     pub replicated: bool,
     /// The default superuser was locked out.
     pub locked: bool,
-    /// `system_auth` has fewer copies than told and was left so: what is wrong and what to do.
+    /// `system_auth` has fewer copies than requested and was left so: what is wrong and how to correct it.
     pub fewer: Option<String>,
 }
 
-/// Makes `credentials` the only way in as a superuser, with `system_auth` replicated as told, or more.
+/// Makes `credentials` the only superuser login, with `system_auth` replicated at least as given.
 ///
-/// May be interrupted and repeated at any point: each step starts from what the node says, and the default role is
-/// locked last, when all replicas are known to hold the new one. When all is done it costs two queries: one of
-/// `system_schema.keyspaces`, and one of `system_auth.roles` that asks all its replicas, so that a replica which
-/// lacks a role gets it in passing.
+/// May be interrupted and repeated at any point: each step starts from what the node reports, and the default role is
+/// locked last, when all replicas are known to hold the new one. When all is done, a call costs two queries: one of
+/// `system_schema.keyspaces`, and one of `system_auth.roles` at ALL, which also repairs a replica that lacks a role.
 ///
-/// On [`Error::Unauthorized`] repeat, and through another node: right after a role was made or the replication was
-/// changed, a node may miss roles that another one has, and for 2 s it remembers a password that was changed. A new
-/// node makes the default role some 10 s after its start.
+/// After [`Error::Unauthorized`], repeat the call through another node: right after a role was created or the replication
+/// was changed, a node may lack roles that another one has, and for 2 s it caches a changed password. A new node creates
+/// the default role some 10 s after its start.
 pub async fn secure(
     sessions: &Sessions,
     address: SocketAddr,
@@ -52,7 +51,7 @@ pub async fn secure(
     let node = match sessions.node(address, Some(credentials), TIMEOUT).await {
         Err(refused @ Error::Unauthorized { .. }) => {
             create(address, credentials).await.map_err(|error| match error {
-                // Neither login works: the one that the user knows of is the one to name.
+                // Neither login works: report the user's own, not that of the default role.
                 Error::Unauthorized { .. } => refused,
                 other => other,
             })?;
@@ -79,7 +78,7 @@ pub async fn secure(
     Ok(outcome)
 }
 
-/// Makes the superuser with the default one's help. The statements repeat each other so that a role left by an
+/// Creates the superuser, by logging in as the default one. The statements repeat each other, so that a role left by an
 /// earlier try, perhaps with another password, ends up the same.
 async fn create(address: SocketAddr, credentials: &Credentials) -> Result<(), Error> {
     let default = Credentials { username: DEFAULT.into(), password: DEFAULT.into() };
@@ -87,7 +86,7 @@ async fn create(address: SocketAddr, credentials: &Credentials) -> Result<(), Er
     let Credentials { username, password } = credentials;
     let (role, password_is) = (identifier(username), format!("PASSWORD = {}", literal(password)));
     if username == DEFAULT {
-        // Nobody may touch the own superuser status, not even to confirm it.
+        // Cassandra lets no role set its own SUPERUSER option, not even to the value that it has.
         return run_secret(&node, &format!("ALTER ROLE {role} WITH {password_is}"), password).await;
     }
     let options = format!("{role} WITH {password_is} AND LOGIN = true AND SUPERUSER = true");
@@ -95,9 +94,9 @@ async fn create(address: SocketAddr, credentials: &Credentials) -> Result<(), Er
     run_secret(&node, &format!("ALTER ROLE {options}"), password).await
 }
 
-/// Whether the default role can still be used by anyone who knows it. Reading the roles from all replicas also
-/// copies them there. A node that is down does not matter once all is done, but before the lock it does: it must
-/// not come back to a ring that knows only one of the two roles.
+/// Whether anybody can still log in as the default role. Reading the roles at ALL also copies them to all replicas. A node
+/// that is down does not matter once all is done. Before the default role is locked it does: when it comes back, a node
+/// must know the new role, not only the default one.
 async fn default_is_open(node: &Node, credentials: &Credentials, created: bool) -> Result<bool, Error> {
     const ROLES: &str = "SELECT role, can_login, is_superuser FROM system_auth.roles";
     let roles = |consistency| {
@@ -118,7 +117,7 @@ async fn default_is_open(node: &Node, credentials: &Credentials, created: bool) 
     Ok(open)
 }
 
-/// Locked, not dropped: a node that finds no role at all at its start would make the default one again.
+/// Locks the role instead of dropping it: a node that finds no role at all when it starts would create the default one again.
 async fn lock_default(node: &Node) -> Result<(), Error> {
     let password = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let role = identifier(DEFAULT);
@@ -129,7 +128,7 @@ async fn lock_default(node: &Node) -> Result<(), Error> {
     run_secret(node, &statement, &password).await
 }
 
-/// Runs a statement that holds a password, which neither the driver's traces nor an error may repeat.
+/// Runs a statement that holds a password, and keeps the password out of the driver's traces and of errors.
 async fn run_secret(node: &Node, statement: &str, password: &str) -> Result<(), Error> {
     let run = node.run("changing a role", statement, Consistency::LocalQuorum);
     run.with_subscriber(NoSubscriber::new()).await.map(drop).map_err(|error| match error {

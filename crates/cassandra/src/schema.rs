@@ -1,4 +1,4 @@
-//! What the schema names that not every release, or not every image, has: classes, languages, types and options.
+//! What the schema depends on and a release or an image may lack: classes, languages, types and options.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,18 +8,18 @@ use scylla::statement::Consistency::One;
 
 use crate::{Error, Node};
 
-/// Something that the schema names, and where.
+/// A dependency of the schema, and where it is used.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Use {
     /// The keyspace.
     pub keyspace: String,
-    /// Who names it there.
+    /// What uses it there.
     pub by: By,
-    /// What is named: a class, a language, a type or an option, as the schema has it.
+    /// What is used: a class, a language, a type or an option, as written in the schema.
     pub names: String,
 }
 
-/// What can name something.
+/// What in a schema can have a dependency.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum By {
     /// The keyspace itself: the class of its replication strategy.
@@ -30,7 +30,7 @@ pub enum By {
     Compression(Relation),
     /// A table or a view: an option that it sets to something else than the default.
     TableOption(Relation),
-    /// A secondary index with a class of its own.
+    /// A secondary index with a custom class.
     Index(String),
     /// A trigger: its class.
     Trigger {
@@ -43,10 +43,10 @@ pub enum By {
     Function {
         /// Its name with the types of its arguments.
         signature: String,
-        /// The aggregates that are made of a function of that name.
+        /// The aggregates that use a function of that name.
         aggregates: Vec<String>,
     },
-    /// A column with a type that is not built in everywhere.
+    /// A column with a type that not every release has.
     Column {
         /// The table or view.
         table: String,
@@ -60,14 +60,14 @@ pub enum By {
         /// Its name.
         name: String,
     },
-    /// A field of a type of the user's.
+    /// A field of a user-defined type.
     Field {
-        /// The type of the user's.
+        /// The user-defined type.
         type_: String,
         /// Its name.
         name: String,
     },
-    /// A column that is masked: the function.
+    /// A masked column: its masking function.
     Mask {
         /// The table.
         table: String,
@@ -85,7 +85,7 @@ pub enum Relation {
     View(String),
 }
 
-/// Each release makes these anew when it starts.
+/// Keyspaces that Cassandra creates anew at each start.
 const LOCAL: [&str; 2] = ["system", "system_schema"];
 const DOING: &str = "reading the schema";
 
@@ -96,9 +96,9 @@ type AggregateRow = (String, String, Option<Vec<String>>, Option<String>, Option
 type FieldsRow = (String, String, Option<Vec<String>>, Option<Vec<String>>);
 
 impl Node {
-    /// All that the schema of the ring names and that a release may not have. Queries of local tables only.
+    /// Everything in the schema of the ring that a release may lack. Reads local tables only.
     pub async fn schema_uses(&self) -> Result<Vec<Use>, Error> {
-        // The tables of the schema are not the same in all releases; they describe themselves.
+        // The tables of `system_schema` differ between releases, so read first which columns they have.
         let own = "SELECT table_name, column_name FROM system_schema.columns \
                    WHERE keyspace_name = 'system_schema'";
         let own: BTreeSet<(String, String)> =
@@ -155,7 +155,7 @@ impl Node {
             add(By::Compression, compression);
         }
         let has = |option: &&str| own.contains(&(table.to_owned(), (*option).to_owned()));
-        // Both are on unless a table says no.
+        // Both are on by default.
         for option in ["allow_auto_snapshot", "incremental_backups"].iter().filter(|it| has(it)) {
             let columns = format!("keyspace_name, {name_column}, {option}");
             for (keyspace, name, on) in self.of::<(String, String, Option<bool>)>(&columns, table).await? {
@@ -235,7 +235,7 @@ fn class(options: &Options) -> Option<String> {
     options.get("class").filter(|class| !class.is_empty()).cloned()
 }
 
-/// Types that are a class (in quotes), and the one that came with 5.0: all others are in every release.
+/// Custom types (a class name in quotes), and `vector`, which is new in 5.0. Every release has all other types.
 fn is_special(type_: &str) -> bool {
     type_.contains('\'') || type_.contains("vector<")
 }
@@ -244,14 +244,14 @@ fn signature(name: &str, arguments: Option<&[String]>) -> String {
     format!("{}({})", quoted(name), arguments.unwrap_or_default().join(", "))
 }
 
-/// Words of CQL that are no names without quotes.
+/// Reserved words of CQL, which are names only in quotes.
 const RESERVED: &str = "\
      add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop \
      entries execute from full grant if in index infinity insert into is keyspace limit materialized \
      modify nan norecursive not null of on or order primary rename revoke schema select set table to \
      token truncate unlogged update use using view where with";
 
-/// A name as CQL takes it: in quotes only where it needs them.
+/// A name as CQL accepts it, in quotes only if it needs them.
 pub fn quoted(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_lowercase())
         && !RESERVED.split(' ').any(|word| word == name)
@@ -268,7 +268,7 @@ impl Relation {
     }
 }
 
-/// What names it, in words: `table shop.orders`.
+/// What has the dependency, in words: `table shop.orders`.
 impl fmt::Display for Use {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keyspace = quoted(&self.keyspace);

@@ -1,5 +1,5 @@
-//! One session per node. The driver spreads queries over the whole ring by default; here each session is held to
-//! one address, so that a question about a node is answered by that node and never waits for another one.
+//! One session per node. The driver spreads queries over the whole ring by default. Here each session is restricted to
+//! one address, so that a query about a node is answered by that node and never waits for another one.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,14 +22,14 @@ use crate::{Credentials, Error};
 /// A pod that does not answer a SYN within this time is not going to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Keeps one session per node address and reuses it between questions: a login costs the node a bcrypt hash.
+/// Keeps one session per node address and reuses it between queries: a login costs the node a bcrypt hash.
 /// Sessions that fail are dropped at once, so that nothing keeps dialling an address that is gone.
 #[derive(Clone, Default)]
 pub struct Sessions {
     slots: Arc<Mutex<HashMap<SocketAddr, Arc<Slot>>>>,
 }
 
-/// The place of one address: at most one session, built by one caller at a time.
+/// The slot of one address: at most one session, built by one caller at a time.
 #[derive(Default)]
 struct Slot {
     building: tokio::sync::Mutex<()>,
@@ -47,7 +47,7 @@ pub struct Node {
     username: Option<String>,
     timeout: Duration,
     session: Arc<Session>,
-    /// Where the session is kept, to drop it from there when it has ended. None: not kept.
+    /// The slot that keeps the session, to drop it there when it is broken. `None` if the session is not kept.
     slot: Option<Arc<Slot>>,
 }
 
@@ -57,7 +57,7 @@ impl Sessions {
         Self::default()
     }
 
-    /// The node at `address`, by a session that exists or by a new one. `timeout` bounds the connecting and then
+    /// The node at `address`, through an existing session or a new one. `timeout` bounds the connecting and then
     /// every statement sent through the returned node.
     pub async fn node(
         &self,
@@ -70,12 +70,12 @@ impl Sessions {
         Ok(Arc::new(Node::new(address, credentials, timeout, session, Some(slot))))
     }
 
-    /// The addresses that sessions are kept to, or were tried.
+    /// The addresses that have a session, or for which one was tried.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         lock(&self.slots).keys().copied().collect()
     }
 
-    /// Drops the sessions of all addresses that `keep` does not want: nodes that are gone.
+    /// Drops the sessions of all addresses for which `keep` is false: nodes that are gone.
     pub fn retain(&self, keep: impl Fn(&SocketAddr) -> bool) {
         lock(&self.slots).retain(|address, _| keep(address));
     }
@@ -103,7 +103,7 @@ impl Slot {
         Ok(session)
     }
 
-    /// Drops `lost`, unless a new session has taken its place already.
+    /// Drops `lost`, unless a new session has already replaced it.
     fn drop_session(&self, lost: &Arc<Session>) {
         let mut open = lock(&self.open);
         if open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.session, lost)) {
@@ -124,7 +124,7 @@ impl Node {
         Self { address, username, timeout, session, slot }
     }
 
-    /// A session of its own that nobody else gets and that ends with the returned node.
+    /// Opens a session that is not shared and ends with the returned node.
     pub(crate) async fn connect(
         address: SocketAddr,
         credentials: &Credentials,
@@ -134,12 +134,12 @@ impl Node {
         Ok(Self::new(address, Some(credentials), timeout, Arc::new(session), None))
     }
 
-    /// The address that all questions to this node go to.
+    /// The address that all queries to this node go to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Runs one statement. `doing` is what an error says was attempted.
+    /// Runs one statement. `doing` describes the attempt in errors.
     pub(crate) async fn run(
         &self,
         doing: &'static str,
@@ -186,7 +186,7 @@ impl Node {
 async fn connect(address: SocketAddr, credentials: Option<&Credentials>) -> Result<Session, Error> {
     let unreachable = |reason: String| Error::Unreachable { address, reason };
     let only_this = AllowListHostFilter::new([address]).map_err(|error| unreachable(error.to_string()))?;
-    // The caller decides what to repeat and when; a silent second try would double every wait.
+    // The caller decides what to repeat and when; a silent retry would double every wait.
     let profile = ExecutionProfile::builder().retry_policy(Arc::new(FallthroughRetryPolicy::new())).build();
     let mut builder = SessionBuilder::new()
         .known_node_addr(address)

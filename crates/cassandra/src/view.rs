@@ -1,4 +1,4 @@
-//! What one node knows of itself and of the ring.
+//! What one node knows about itself and the ring.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::{Error, Node};
 
-/// One node's own picture at one moment.
+/// What one node knows at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The address that the node was asked at.
+    /// The address at which the node was queried.
     pub address: IpAddr,
     /// Identity of the node; it stays when the address changes.
     pub host_id: Uuid,
@@ -31,13 +31,13 @@ pub struct View {
     pub bootstrapped: String,
     /// The other nodes that it knows (`system.peers_v2`).
     pub peers: Vec<Peer>,
-    /// What gossip says of every node, itself included. None: this release has no such table (before 4.1).
+    /// Gossip's state of every node, itself included. `None` before 4.1, which has no such table.
     pub gossip: Option<Vec<Gossip>>,
-    /// Streams that are running now. None: this release has no such table (before 4.1).
+    /// Number of running streams. `None` before 4.1, which has no such table.
     pub streaming: Option<usize>,
 }
 
-/// Another node as a node knows it. A field is absent while the node has not heard it yet.
+/// Another node as a node knows it. A field is `None` while the node has not learned it yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Address of the peer.
@@ -157,7 +157,7 @@ impl From<GossipRow> for Gossip {
     }
 }
 
-/// Gossip writes `NORMAL,-9151314442816847872` or `shutdown,true`.
+/// First word of a status in gossip, such as `NORMAL,-9151314442816847872` or `shutdown,true`.
 fn status_word(status: &str) -> String {
     status.split(',').next().unwrap_or_default().to_ascii_uppercase()
 }

@@ -17,7 +17,7 @@ pub(crate) fn delay(first: Duration, failures: u32) -> Duration {
     doubled.map_or(LONGEST, |delay| delay.min(LONGEST))
 }
 
-/// Up to a tenth longer, so that what failed together does not come back together.
+/// Up to a tenth longer, so that objects that failed together are not retried together.
 pub(crate) fn jitter(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..1.1))
 }

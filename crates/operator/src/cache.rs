@@ -1,4 +1,4 @@
-//! What is watched: one list and watch per kind, for the whole life of the process.
+//! Caches of watched objects: one list and watch per kind, for the whole life of the process.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,9 +21,9 @@ use crate::{
     probes::{Health, Waiting},
 };
 
-/// The objects of a kind as the API server last told. Clones share them.
+/// The objects of a kind as last seen by the watch. Clones share them.
 ///
-/// It may be older than our own last write; what was just written comes from the answer to the write.
+/// A cache may be behind our own last write: take what was just written from the response to the write.
 pub struct Cache<K: Object> {
     store: Store<K>,
 }
@@ -58,7 +58,7 @@ impl<K: Object> Cache<K> {
         sorted(self.store.state_filter(|object| controller_of(object).is_some_and(|owner| owner.uid == uid)))
     }
 
-    /// The objects that `wanted` asks for, in the order of their namespaces and names.
+    /// The objects for which `wanted` is true, in the order of their namespaces and names.
     pub fn filtered(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         sorted(self.store.state_filter(wanted))
     }
@@ -71,7 +71,7 @@ impl<K: Object> Cache<K> {
     /// Waits for the first complete list.
     pub async fn ready(&self) {
         if self.store.wait_until_ready().await.is_err() {
-            // The watch has ended without a list: only at the end of the process.
+            // The watch has ended without a list, which happens only when the process ends.
             std::future::pending::<()>().await;
         }
     }
@@ -100,35 +100,35 @@ impl<K: Object> Clone for Cache<K> {
     }
 }
 
-/// Told of the object before and after; one of the two is missing when it came or went.
+/// Called with the object before and after a change; one of them is `None` if the object was created or deleted.
 type Listener<K> = Box<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
 
-/// What to watch, and whom to wake.
+/// What to watch, and which controllers to trigger.
 pub struct Builder<K: Object> {
     operator: Operator,
     api: Api<K>,
     config: Config,
     listeners: Vec<Listener<K>>,
-    /// What an operator can do nothing without.
+    /// Message of the readiness probe while there is no object; `None` if the operator can work without one.
     needed: Option<&'static str>,
 }
 
 impl<K: Object> Builder<K> {
-    /// Watches only objects that match this label selector. Ours only: a cluster full of foreign objects must cost nothing.
+    /// Watches only objects that match this label selector, so that foreign objects cost nothing, however many there are.
     #[must_use]
     pub fn labels(mut self, selector: &str) -> Self {
         self.config = self.config.labels(selector);
         self
     }
 
-    /// Without any object the operator is not ready, and says this.
+    /// While there is no object of this kind, the operator is not ready and reports `otherwise`.
     #[must_use]
     pub fn needed(mut self, otherwise: &'static str) -> Self {
         self.needed = Some(otherwise);
         self
     }
 
-    /// Wakes a controller for what `map` names, whenever an object came, changed or went.
+    /// Triggers a controller for the objects that `map` returns whenever an object is created, changed or deleted.
     #[must_use]
     pub fn notify<T, R>(self, queue: &Queue<T>, map: impl Fn(&K) -> R + Send + Sync + 'static) -> Self
     where
@@ -138,7 +138,7 @@ impl<K: Object> Builder<K> {
         self.notify_if(queue, |_, _| true, map)
     }
 
-    /// As [`Builder::notify`], but a change counts only if `changed(before, after)` says so. What came or went always counts.
+    /// As [`Builder::notify`], but a change counts only if `changed(before, after)` is true. Creations and deletions always do.
     #[must_use]
     pub fn notify_if<T, R>(
         mut self,
@@ -159,7 +159,7 @@ impl<K: Object> Builder<K> {
             {
                 return;
             }
-            // Both sides: an object that moved from one to another concerns both.
+            // Map both versions: an object that moved from one target to another concerns both.
             for object in before.into_iter().chain(after) {
                 map(object).into_iter().for_each(|target| queue.trigger(target));
             }
@@ -167,7 +167,7 @@ impl<K: Object> Builder<K> {
         self
     }
 
-    /// Shows each change of an object to `look`, which must be quick.
+    /// Calls `look` for each change of an object. It must be quick, since it runs in the watch.
     #[must_use]
     pub fn observe(mut self, look: impl Fn(&K, &K) + Send + Sync + 'static) -> Self {
         self.listeners.push(Box::new(move |before, after| {
@@ -189,7 +189,7 @@ impl<K: Object> Builder<K> {
         let store = writer.as_reader();
         let waiting = operator.health.waiting(name.clone());
         let alive = operator.health.task(name.clone());
-        // Guarded: an object that cannot be read must not hide all the others.
+        // Guarded: one object that cannot be deserialized must not hide all the others.
         let namespace = api.namespace().map(str::to_owned);
         let guarded =
             <K::Scope as Placement>::api::<DeserializeGuard<K>>(api.into_client(), namespace.as_deref());
@@ -228,7 +228,7 @@ async fn follow<K: Object>(
     }
 }
 
-/// Keeps the store and tells the listeners, always after the store knows.
+/// Updates the store first, then calls the listeners.
 struct Reflector<K: Object> {
     store: Store<K>,
     writer: Writer<K>,
@@ -238,7 +238,7 @@ struct Reflector<K: Object> {
     empty: Option<Empty>,
 }
 
-/// What to say while there is no object.
+/// Reports in the readiness probe that there is no object.
 struct Empty {
     health: Health,
     otherwise: &'static str,
@@ -271,7 +271,7 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    /// A list after a gap in the watch: what came, changed or went in the gap is found by comparison.
+    /// A list after a gap in the watch: comparison with the store finds what was created, changed or deleted in the gap.
     fn listed(&mut self) {
         let before: HashMap<_, _> =
             self.store.state().into_iter().map(|it| (ObjectRef::from_obj(&*it), it)).collect();
@@ -290,7 +290,7 @@ impl<K: Object> Reflector<K> {
         self.waiting = None;
     }
 
-    /// Readiness changes with the last object and with the first.
+    /// Updates the readiness when the last object goes or the first one comes.
     fn look_for_any(&mut self) {
         let Some(Empty { health, otherwise, lacking }) = &mut self.empty else { return };
         if self.waiting.is_some() || !self.store.is_empty() {
@@ -307,7 +307,7 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    /// The object without what nobody reads. One that cannot be understood stays as it was last understood, if ever.
+    /// The object without its managed fields, which nobody reads. If it cannot be deserialized, its last good version, if any.
     fn readable(&self, guard: DeserializeGuard<K>) -> Option<K> {
         match guard.0 {
             Ok(mut object) => {
@@ -350,7 +350,7 @@ pub fn itself<K: Object>(object: &K) -> Option<ObjectRef<K>> {
     Some(ObjectRef::from_obj(object))
 }
 
-/// Whether more than the status changed: the spec, labels, annotations, finalizers, owners, or the wish to delete.
+/// Whether more than the status changed: the spec, labels, annotations, finalizers, owners or the deletion timestamp.
 pub fn spec_changed<K: Object>(before: &K, after: &K) -> bool {
     fn relevant<K: Object>(object: &K) -> impl PartialEq + use<'_, K> {
         let meta = object.meta();

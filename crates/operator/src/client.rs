@@ -1,7 +1,7 @@
 //! The connection to the API server.
 //!
-//! kube's own client re-sends a refused write for minutes and waits for an answer for ever: a write could arrive long after
-//! the lease is lost. Here each request is sent once, and the answer must begin within ten seconds.
+//! By default, kube's client retries a refused write for minutes and waits for a response without a limit: a write could
+//! arrive long after the lease is lost. Here each request is sent once, and the response must begin within ten seconds.
 
 use std::{
     pin::Pin,
@@ -23,9 +23,9 @@ use crate::{
     metrics::{Answered, Metrics},
 };
 
-/// How long an answer may take to begin.
+/// How long a response may take to begin.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
-/// A body that stops coming ends after this time; longer than the watcher's own limit, so that an idle watch lives.
+/// A response body that stalls is given up after this time. Longer than the watcher's own limit, so that an idle watch lives.
 const SILENCE: Duration = Duration::from_secs(330);
 
 /// Connects as the kubeconfig or the pod's service account says.
@@ -50,7 +50,7 @@ pub(crate) async fn connect(name: &str, metrics: &Metrics) -> anyhow::Result<Cli
     Ok(builder.with_layer(&layer).build())
 }
 
-/// Gives up on a request whose answer does not begin in time, and counts what is answered.
+/// Gives up on a request whose response does not begin in time, and counts the requests by verb and HTTP status.
 #[derive(Clone)]
 struct AnswerInTime<S> {
     inner: S,
@@ -70,7 +70,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // kube names the verb in the extensions; what has none asks which kinds are served.
+        // kube puts the verb into the extensions; a request without one is discovery.
         let verb = request.extensions().get::<&'static str>().copied().unwrap_or("discover");
         let answer = self.inner.call(request);
         let requests = self.requests.clone();

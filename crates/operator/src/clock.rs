@@ -1,4 +1,4 @@
-//! The time of day, handed in so that tests can set it.
+//! The wall clock, handed in so that tests can set it.
 
 use std::sync::{
     Arc,
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-/// Tells the time. Waiting is not measured with it: a wall clock may jump.
+/// A wall clock. Never measure a wait with it, since a wall clock may jump.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);
 
@@ -48,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// A moment of this process, as the clock shows now: it jumps with the clock. For a fixed clock it is long ago.
+    /// Converts an instant of this process to wall-clock time, by the clock as it is now. With a fixed clock it is the epoch.
     pub fn at(&self, moment: Instant) -> Timestamp {
         match &self.0 {
             Kind::Fixed(_) => Timestamp::UNIX_EPOCH,

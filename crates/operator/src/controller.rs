@@ -20,16 +20,17 @@ use tracing::Instrument;
 
 use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, ending, failure::story};
 
-/// Changes that come as a burst make one reconcile.
+/// A burst of changes causes one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// Reconciles the objects of `cache` until the process is asked to end, and then finishes what it is at.
+/// Reconciles the objects of `cache` until the process is asked to end, and then finishes the reconciles under way.
 ///
-/// It begins when all caches are complete and this replica leads, with every object once; after that the queue says which.
-/// One object is in one worker at a time. `reconcile` answers when to look again at the latest; `None`: on a change.
+/// It begins when all caches are complete and this replica leads: first with every object once, then with those that the
+/// queue names. An object is never in two workers at once. `reconcile` returns when to run again at the latest; `None` means
+/// only after a change.
 ///
-/// Around each reconcile, here and nowhere else: the time it took, a log line and an event for a failure, and the wait
-/// before the next try, which grows with each failure in a row.
+/// For all controllers alike, this function measures each reconcile, logs a failure and records an event for it, and waits
+/// before the next try, longer with each failure in a row. It fails if the queue already has a controller.
 pub async fn run<K, C, E, F, Fut>(
     operator: &Operator,
     name: &'static str,
@@ -52,7 +53,7 @@ where
     }
     let mut triggers =
         queue.open().with_context(|| format!("controller {name}: its queue has a controller already"))?;
-    // First the queue was opened, then all objects are taken from the store: no change can fall between.
+    // The queue is opened before the objects are taken from the store, so that no change is lost in between.
     let all: Vec<_> = cache.all().iter().map(|object| ObjectRef::from_obj(&**object)).collect();
     let waiting = Arc::new(Waiting { objects: Mutex::default(), depth: operator.metrics.queued(name) });
     let requests = stream::iter(all)
@@ -94,7 +95,7 @@ where
     Ok(())
 }
 
-/// The objects that a controller was asked to look at and no worker has begun with.
+/// The objects that are queued for a controller and not yet in a worker.
 struct Waiting<K: Object> {
     objects: Mutex<HashSet<ObjectRef<K>>>,
     depth: Gauge,
@@ -102,7 +103,7 @@ struct Waiting<K: Object> {
 
 impl<K: Object> Waiting<K> {
     fn add(&self, object: &ObjectRef<K>) {
-        // Without what else a reference may carry: it must be found again.
+        // By name and namespace only: a reference may carry more, and `remove` must find it again.
         let object = named(&object.name, object.namespace.as_deref());
         if self.objects.lock().unwrap_or_else(PoisonError::into_inner).insert(object) {
             self.depth.inc();
@@ -137,7 +138,7 @@ struct Failed {
 }
 
 impl Attempts {
-    /// Waits for the work and says when the object's turn is next.
+    /// Waits for the reconcile and returns when to run the next one.
     async fn action<K, E>(
         &self,
         object: &Arc<K>,

@@ -1,13 +1,13 @@
-//! Whether an object is as it was desired, seen through what the server adds.
+//! Whether an object is as desired, ignoring what the server adds.
 
 use serde_json::{Map, Value};
 
 use crate::quantity;
 
-/// Fields whose text is a quantity, or holds some; the server rewrites them in its own spelling.
+/// Fields that are or contain quantities, which the server rewrites in its own spelling.
 const QUANTITIES: [&str; 7] = ["limits", "requests", "capacity", "overhead", "sizeLimit", "divisor", "hard"];
 
-/// By what the server tells apart the items of a list. Other lists have an order.
+/// Keys by which the server identifies the items of a list. Other lists are compared in order.
 const LIST_KEYS: [&[&str]; 9] = [
     &["uid"],
     &["containerPort", "protocol"],
@@ -20,8 +20,8 @@ const LIST_KEYS: [&[&str]; 9] = [
     &["ip"],
 ];
 
-/// The first field of `desired` that `current` does not have like that, as a path. What the server has added (defaults,
-/// status, items of others in lists of named things) is no drift.
+/// Path of the first field of `desired` that differs in `current`. What the server or others have added (defaults, status,
+/// more items in lists with keys) is no drift.
 pub(crate) fn find(desired: &Value, current: &Value) -> Option<String> {
     differs(desired, current, false).map(|path| path.trim_start_matches('.').to_owned())
 }
@@ -45,7 +45,7 @@ fn differs(desired: &Value, current: &Value, quantity: bool) -> Option<String> {
 fn in_object(desired: &Map<String, Value>, current: &Map<String, Value>, quantity: bool) -> Option<String> {
     desired.iter().find_map(|(name, desired)| {
         let difference = match current.get(name) {
-            // Others may add their own.
+            // Others may add finalizers.
             Some(Value::Array(current)) if name == "finalizers" => {
                 let missing =
                     desired.as_array().is_some_and(|names| names.iter().any(|name| !current.contains(name)));
@@ -89,7 +89,7 @@ fn scalar(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What the server leaves out when it stores an object.
+/// Whether the server omits such a value when it stores an object.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,7 +1,7 @@
 //! Events on objects, for `kubectl describe`.
 //!
-//! kube's recorder counts events as one when only their text differs; here the text is part of what makes an event, so
-//! that each step of a story stays readable.
+//! kube's recorder counts events as one if only their text differs. Here the text is part of an event's identity, so
+//! that each step remains readable.
 
 use std::{
     collections::HashMap,
@@ -22,12 +22,12 @@ use tokio::time::Instant;
 
 use crate::{Leader, Object, ending::Ending, failure::story};
 
-/// An event that repeats within this time is counted, not told again; API servers keep events for an hour.
+/// An event that repeats within this time is counted instead of created again. API servers keep events for an hour.
 const SERIES: Duration = Duration::from_mins(10);
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1000;
 
-/// Publishes events. One that fails is logged and never fails the work it tells about.
+/// Publishes events. A failure to publish one is logged, and never fails the work that the event is about.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
@@ -65,12 +65,12 @@ impl Events {
         Self { client, leader, controller, instance, ending, recent: Arc::default() }
     }
 
-    /// Something went as it should. `reason` and `action` are in CamelCase, `note` is a sentence.
+    /// Records that something went well. `reason` and `action` are in CamelCase, `note` is a sentence.
     pub async fn normal(&self, object: &impl Object, reason: &str, action: &str, note: &str) {
         self.publish("Normal", object, reason, action, note).await;
     }
 
-    /// Something is wrong. `reason` and `action` are in CamelCase, `note` is a sentence.
+    /// Records that something is wrong. `reason` and `action` are in CamelCase, `note` is a sentence.
     pub async fn warning(&self, object: &impl Object, reason: &str, action: &str, note: &str) {
         self.publish("Warning", object, reason, action, note).await;
     }

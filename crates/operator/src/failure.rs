@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// Why a reconcile failed, and what is to be done about it.
+/// Why a reconcile failed, and when to try again.
 pub trait Failure: Error {
     /// Short name in CamelCase: reason of the event and label of the metric, so never made from data.
     fn reason(&self) -> &'static str;
@@ -16,9 +16,9 @@ pub trait Failure: Error {
 pub enum Retry {
     /// Only after a change: trying again would give the same result.
     Never,
-    /// At once, without a word: the object was newer than our picture of it.
+    /// Almost at once, without a warning: the object was newer than our cached version of it.
     Soon,
-    /// After a while, without a word: the object goes with its namespace.
+    /// After a while, without a warning: the object is deleted with its namespace.
     Quietly,
     /// Later, and ever later while it keeps failing.
     Backoff,

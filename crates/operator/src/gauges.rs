@@ -1,4 +1,4 @@
-//! Gauges that are read off the caches when somebody asks: nothing to keep up to date, and nothing is left of what is gone.
+//! Gauges that are computed from the caches at each scrape: nothing to keep up to date, and no series of deleted objects.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,9 @@ use prometheus_client::{
 pub struct Sample {
     /// Name of the gauge.
     pub gauge: &'static str,
-    /// What it tells; the same for all samples of a gauge.
+    /// Its help text; the same for all samples of a gauge.
     pub help: &'static str,
-    /// Names and values.
+    /// Names and values of its labels.
     pub labels: Vec<(&'static str, String)>,
     /// The value.
     pub value: i64,
@@ -27,7 +27,7 @@ pub struct Sample {
 
 type Source = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
-/// Where samples come from; clones share it. Several sources may have samples of one gauge, each its own.
+/// The sources of samples; clones share them. Several sources may each have their own samples of one gauge.
 #[derive(Clone, Default)]
 pub(crate) struct Gauges(Arc<Mutex<Vec<Source>>>);
 

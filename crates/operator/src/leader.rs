@@ -1,7 +1,8 @@
-//! One writer among the replicas, by a `Lease`.
+//! Leader election by a `Lease`: only one of the replicas writes.
 //!
-//! Clocks of different machines are never compared: another's lease counts as expired when *we* have seen no change of it
-//! for its whole duration. Every write of the lease names the version it was decided on, so two candidates cannot both win.
+//! Clocks of different machines are never compared: another replica's lease counts as expired when *we* have seen no change
+//! of it for its whole duration. Every write of the lease names the version that it is based on, so two candidates cannot
+//! both win.
 
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{failure::story, probes::Waiting};
 
-/// Others wait this long after the last change of the lease before they take it.
+/// Other replicas wait this long after the last change of the lease before they take it.
 const DURATION: Duration = Duration::from_secs(15);
-/// A leader that could not renew for this long stops to write: earlier than others may begin.
+/// A leader that could not renew the lease for this long stops writing, before another replica may begin.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two looks at the lease.
+/// Time between two attempts to renew or take the lease.
 const RETRY: Duration = Duration::from_secs(2);
-/// One request must leave time for another before the deadline.
+/// Timeout of one request: it must leave time for another before the deadline.
 const REQUEST: Duration = Duration::from_secs(4);
 
 /// Knows whether this replica leads.
@@ -33,13 +34,13 @@ pub struct Leader(Election);
 
 #[derive(Clone)]
 enum Election {
-    /// There is none: this replica leads since then.
+    /// No election: this replica has led since its start.
     Without { since: Instant },
     /// `None` inside means a follower.
     Of(watch::Receiver<Option<Term>>),
 }
 
-/// The time for which a leadership is certain.
+/// The time for which this replica certainly leads.
 #[derive(Clone, Copy)]
 struct Term {
     since: Instant,
@@ -65,7 +66,7 @@ impl Leader {
         }
     }
 
-    /// Since when this replica leads: what happened before, another one may not have looked at.
+    /// Since when this replica leads; `None` if it does not. What happened before may not have been seen by the earlier leader.
     pub fn since(&self) -> Option<Instant> {
         match &self.0 {
             Election::Without { since } => Some(*since),
@@ -73,7 +74,7 @@ impl Leader {
         }
     }
 
-    /// Waits until this replica leads. It does so until the process ends: losing the lease ends it.
+    /// Waits until this replica leads. It then leads until the process ends, since losing the lease ends the process.
     pub async fn acquired(&self) {
         if let Election::Of(term) = &self.0
             && term.clone().wait_for(Option::is_some).await.is_err()
@@ -84,7 +85,7 @@ impl Leader {
     }
 }
 
-/// The lease as we saw it last, and when we saw it change.
+/// The lease as last seen, and when we last saw it change.
 struct Seen {
     lease: Lease,
     changed: Instant,
@@ -103,9 +104,9 @@ impl Seen {
 /// What a candidate does about the lease.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
-    /// There is none.
+    /// There is no lease.
     Create,
-    /// It is ours.
+    /// The lease is ours.
     Renew,
     /// It was released, or its holder has been silent for too long.
     Take,
@@ -153,7 +154,7 @@ impl Elector {
         (elector, Leader(Election::Of(leader)))
     }
 
-    /// Runs for the lease and keeps it, until `stop`, which releases it. Losing it is an error that must end the process.
+    /// Tries to take the lease and renews it, and releases it on `stop`. Losing it is an error that must end the process.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut led = None;
         while !stop.is_cancelled() {
@@ -195,7 +196,7 @@ impl Elector {
         Ok(())
     }
 
-    /// One round: whether the lease is ours after it.
+    /// One attempt; returns whether the lease is ours afterwards.
     async fn attempt(&mut self) -> anyhow::Result<bool> {
         let leads = decide(self.seen.as_ref(), &self.me, Instant::now()) == Decision::Renew;
         if !leads {
@@ -218,7 +219,7 @@ impl Elector {
                 Ok(true)
             }
             Err(Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                // Not as we saw it: either somebody was faster, or an answer to us got lost.
+                // The lease has changed: either another replica was faster, or the response to a write of ours was lost.
                 self.look().await?;
                 Ok(leads && decide(self.seen.as_ref(), &self.me, Instant::now()) == Decision::Renew)
             }
@@ -233,7 +234,7 @@ impl Elector {
         Ok(())
     }
 
-    /// The lease with us as its holder, on top of the version that was seen.
+    /// The lease with us as its holder, based on the version last seen.
     fn claim(&self, renewal: bool) -> Lease {
         let now = Some(MicroTime(Timestamp::now()));
         let seen = self.seen.as_ref().map(|seen| seen.lease.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What a binary needs to be an operator: client, leader election, apply, caches, metrics, probes.
 //!
 //! It knows no database. A binary parses [`Options`], calls [`run`] with its controllers, and gets an [`Operator`] to build
-//! them from: [`Cache`]s hold what is watched and wake a [`Queue`], [`controller::run`] takes work from the queue, and the
+//! them from: [`Cache`]s hold what is watched and trigger a [`Queue`], [`controller::run`] takes work from the queue, and the
 //! [`Writer`] is the only way to change something in the cluster.
 
 mod backoff;

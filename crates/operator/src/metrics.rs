@@ -57,7 +57,7 @@ pub(crate) struct Answered {
     pub(crate) code: u16,
 }
 
-/// A request that changes, or was to change, something in the cluster.
+/// A request to change something in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Write {
     pub(crate) verb: &'static str,

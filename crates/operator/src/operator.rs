@@ -19,7 +19,7 @@ pub struct Operator {
     pub leader: Leader,
     /// For `kubectl describe`.
     pub events: Events,
-    /// Cancelled when the process was asked to end.
+    /// Cancelled when the process is asked to end.
     pub shutdown: CancellationToken,
     /// The time of day.
     pub clock: Clock,
@@ -37,12 +37,12 @@ impl Operator {
         <K::Scope as Placement>::api(self.client.clone(), namespace)
     }
 
-    /// Adds gauges that are read when the metrics are; give them a prefix of their own.
+    /// Adds gauges that are computed at each scrape. Their names need a prefix of their own.
     pub fn register_gauges(&self, source: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
         self.metrics.gauges.add(source);
     }
 
-    /// Adds metrics to those of the operator; give them a prefix of their own.
+    /// Adds metrics to those of the operator. Their names need a prefix of their own.
     pub fn register_metrics(&self, add: impl FnOnce(&mut Registry)) {
         self.metrics.register(add);
     }

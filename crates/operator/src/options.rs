@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-// What every operator can be told on its command line or by its environment.
+// Options of every operator, from its command line or its environment.
 #[expect(missing_docs, reason = "clap would show it as the description of the binary that flattens this")]
 #[derive(Args, Clone, Debug)]
 pub struct Options {

@@ -1,4 +1,4 @@
-//! Why a pod does not come up, or does not go. Both operators judge by this, so that they say the same of it.
+//! Why a pod does not come up, or does not go. Both operators use this, so that they report the same cause.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use kube::{Api, api::LogParams};
 /// Why a pod does not come up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// What is wrong, in words that stay the same from one attempt to the next.
+    /// What is wrong. The text stays the same from one attempt to the next.
     pub what: String,
-    /// What Kubernetes has to add; of a container that ended, the end of its log.
+    /// Kubernetes' own message; for a container that ended, its termination message, which may be the end of its log.
     pub said: Option<String>,
     /// The container that ended by itself, so that its log says why.
     pub ended: Option<Ended>,
-    /// It does not pass by itself: the next attempt would end as the last ones did.
+    /// It does not pass by itself: the next attempt would fail like the last ones.
     pub lasts: bool,
 }
 
@@ -24,11 +24,11 @@ pub struct Trouble {
 pub struct Ended {
     /// Its name.
     pub container: String,
-    /// Which run of it.
+    /// Id of the run that ended.
     pub id: String,
 }
 
-/// Why a pod does not come up. A container that works, or is about to for the first time, is in no trouble.
+/// Why a pod does not come up; `None` if its containers work or are about to start for the first time.
 pub fn trouble(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let unscheduled = status.conditions.iter().flatten().find(|one| {
@@ -108,9 +108,9 @@ fn wait(container: &ContainerStatus) -> Option<Trouble> {
         let what = format!("container {name} waits: {reason}{message}");
         return Some(Trouble { what, said: None, ended: None, lasts: false });
     }
-    // ErrImagePull alone may be a hiccup of the registry; the back-off comes after the second failure.
+    // ErrImagePull alone may be a hiccup of the registry; ImagePullBackOff comes after the second failure.
     let lasts = reason != "ErrImagePull";
-    // One cause, two names that take turns.
+    // Kubernetes alternates between the two names of one cause.
     let reason = if lasts { reason } else { "ImagePullBackOff" };
     let what = format!("image {image} cannot be pulled ({reason}, container {name})");
     Some(Trouble { what, said: message, ended: None, lasts })
@@ -129,7 +129,7 @@ fn memory_limit(pod: &Pod, container: &str) -> Option<String> {
     limits.get("memory").map(|limit| limit.0.clone())
 }
 
-/// The message may be the end of a log; what matters comes last.
+/// The end of a message. It may be the end of a log, in which what matters comes last.
 fn end_of(message: &str) -> &str {
     const LONGEST: usize = 700;
     let start = message.len().saturating_sub(LONGEST);
@@ -137,10 +137,10 @@ fn end_of(message: &str) -> &str {
     start.map_or(message, |start| &message[start..])
 }
 
-/// Why a pod that was to be gone is still there. In words that stay the same while it is.
+/// Why a pod is still there after its grace period. The text stays the same while the pod does.
 ///
-/// The time that is compared was written by the API server's clock, so a minute is granted; nothing but a sentence hangs on
-/// it.
+/// The end of the grace period is a time of the API server's clock, so a minute of difference is tolerated. Nothing but a
+/// message depends on it.
 pub fn overstay(pod: &Pod, now: Timestamp) -> Option<String> {
     const GRANTED: SignedDuration = SignedDuration::from_mins(1);
     // The end of the grace period, not its beginning.
@@ -165,9 +165,9 @@ pub fn overstay(pod: &Pod, now: Timestamp) -> Option<String> {
     Some(format!("is Terminating, and was to be gone at {end:.0}: {why}"))
 }
 
-/// What a container has logged before it ended: the run before this one, else this one. Nothing if it cannot be had.
+/// The log of a container's previous run, else of its current one; `None` if neither can be read.
 ///
-/// Read from the end, and bounded: a stack trace and the noise of a shutdown find room in it.
+/// Only the end is read. The limit leaves room for a stack trace and the noise of a shutdown.
 pub async fn last_log(pods: &Api<Pod>, pod: &str, container: &str) -> Option<String> {
     const LINES: i64 = 400;
     const BYTES: i64 = 256 * 1024;
@@ -184,15 +184,15 @@ pub async fn last_log(pods: &Api<Pod>, pod: &str, container: &str) -> Option<Str
             Ok(Ok(log)) if is_log(&log) => return Some(log),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!("no log of container {container} of pod {pod}: {error}"),
-            // The next question would wait as long.
+            // The next request would wait as long.
             Err(_) => return None,
         }
     }
     None
 }
 
-/// A kubelet that has removed a container already says so in the place of its log, and all went well. It does while the status
-/// of the pod still tells of the run before the last one.
+/// A kubelet that has already removed a container sends an error text as its log, with HTTP status 200. This happens while
+/// the status of the pod still shows the run before the last one.
 fn is_log(text: &str) -> bool {
     !text.trim().is_empty() && !text.starts_with("unable to retrieve container logs for ")
 }

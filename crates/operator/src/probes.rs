@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz` and `/metrics`, and the state behind them.
 //!
-//! Live: no task that lives as long as the process has ended. Ready: everything is in place that work needs; a follower
+//! Live: no task that must run as long as the process has ended. Ready: everything that work needs is in place; a follower
 //! is ready too.
 
 use std::{collections::BTreeMap, future::Future, net::SocketAddr};
@@ -20,7 +20,7 @@ pub(crate) struct Health(watch::Sender<Report>);
 
 #[derive(Default)]
 struct Report {
-    /// By number, as several may wait for the same.
+    /// By number, as several tasks may wait for the same thing.
     missing: BTreeMap<u64, Missing>,
     numbers: u64,
     ended: Vec<String>,
@@ -86,14 +86,14 @@ impl Health {
     }
 }
 
-/// Something that is waited for.
+/// Guard of something that is waited for.
 pub(crate) struct Waiting {
     health: Health,
     number: u64,
 }
 
 impl Waiting {
-    /// Tells why it is not there yet.
+    /// Sets the reason why it is not there yet.
     pub(crate) fn because(&self, why: &str) {
         self.health.0.send_modify(|report| {
             if let Some(missing) = report.missing.get_mut(&self.number) {
@@ -127,7 +127,7 @@ struct Served {
     metrics: Metrics,
 }
 
-/// Binds the address, so that a wrong one is told at once, and returns it with the server to poll.
+/// Binds the address, so that a wrong one fails at once, and returns it with the server to poll.
 pub(crate) async fn serve(
     address: SocketAddr,
     health: Health,

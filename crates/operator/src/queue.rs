@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::Object;
 
-/// Wakes a controller. Clones feed the same controller.
+/// Triggers a controller. Clones trigger the same controller.
 ///
 /// Until the controller runs (a follower's never does), triggers are dropped: a controller starts by looking at every
 /// object of its kind, so nothing is missed, and a follower's queue does not grow. Duplicates are removed by the scheduler.

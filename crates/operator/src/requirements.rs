@@ -1,8 +1,8 @@
 //! What must be there before work begins: the kinds, in the right version and with all their fields, and the namespaces.
 //!
-//! Kinds are asked of the discovery API and fields of its OpenAPI documents, which every client may read: a field that the
-//! definition lacks is dropped by the API server without a word, and what waits for it would wait for ever. What is missing is
-//! waited for and told, by the readiness probe and in the log: it may be installed a moment later.
+//! The discovery API has the kinds and the OpenAPI documents have their fields; every client may read both. The API server
+//! silently drops a field that the served definition lacks, and whoever waits for that field would wait for ever. What is
+//! missing is reported by the readiness probe and the log, and waited for, since it may be installed a moment later.
 
 use std::{future::Future, time::Duration};
 
@@ -35,7 +35,7 @@ pub(crate) async fn fulfilled(
     tokio::join!(join_all(definitions), join_all(namespaces));
 }
 
-/// Asks until the answer is yes. Why it is not is logged when it is new.
+/// Asks until the answer is yes. The reason why it is not is logged each time it changes.
 async fn there<F>(what: String, health: &Health, ask: impl Fn() -> F)
 where
     F: Future<Output = Result<(), String>>,
@@ -83,7 +83,7 @@ async fn served(client: &Client, definition: &CustomResourceDefinition) -> Resul
     }
 }
 
-/// The fields of `spec` and `status` that the definition has here and not in the API server.
+/// The fields of `spec` and `status` that our definition has and the one in the API server lacks.
 async fn lacking_fields(
     client: &Client,
     definition: &CustomResourceDefinition,

@@ -19,15 +19,15 @@ use crate::{
     requirements, shutdown, telemetry, version,
 };
 
-/// How long controllers may take to finish what they are at.
+/// How long controllers may take to finish the reconciles under way.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs an operator until it is asked to end by SIGTERM or SIGINT.
 ///
 /// It connects, serves probes and metrics, waits until the definitions are served and the namespaces exist, and then calls
 /// `controllers`, in followers too, so that their caches are warm; [`controller::run`](crate::controller::run) waits for
-/// the leadership. At the end, controllers drain for at most 20 seconds and then the lease is released. Losing the
-/// lease, and the end of any part, ends the process with an error.
+/// the leadership. At the end, controllers drain for at most 20 seconds and then the lease is released. If the lease is
+/// lost, or any part ends by itself, the process ends with an error.
 pub async fn run<F, Fut>(
     name: &'static str,
     options: Options,
@@ -111,7 +111,7 @@ where
     })
 }
 
-/// Who this process is: new with every start, so that a restarted container does not believe that it still leads.
+/// Identity of this process: new with every start, so that a restarted container does not believe that it still leads.
 fn instance() -> String {
     let host = ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok());
     format!("{}_{:08x}", host.as_deref().unwrap_or("local"), rand::random::<u32>())

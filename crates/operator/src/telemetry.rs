@@ -24,8 +24,8 @@ pub(crate) fn start(options: &Options) -> anyhow::Result<()> {
         .context("logging has been started twice")
 }
 
-/// The client logs each failed request as an error by itself, and a database driver every connection: here the caller knows
-/// what is worth a line. A directive in --log-level brings them back.
+/// kube's client logs each failed request as an error, and the database driver each connection. Here the caller decides what
+/// is worth a line. A directive in --log-level turns them on again.
 const QUIET: &str = "kube_client::client::builder=off,scylla=off";
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {

@@ -38,7 +38,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// Does it. `name` is that of the binary.
+    /// Runs the subcommand. `name` is the name of the binary.
     pub async fn run(self, name: &str, definitions: &[CustomResourceDefinition]) -> anyhow::Result<()> {
         match self {
             Self::Crd { apply: false } => {
@@ -64,7 +64,7 @@ impl Tool {
 
 async fn apply(name: &str, definitions: &[CustomResourceDefinition]) -> anyhow::Result<()> {
     let api = Api::<CustomResourceDefinition>::all(client::connect(name, &Metrics::new()).await?);
-    // The one manager of the definitions, whichever binary does it.
+    // Both binaries apply the definitions under the same field manager.
     let params = PatchParams::apply("cassandra-operators").force();
     for definition in definitions {
         let name = definition.metadata.name.as_deref().unwrap_or_default();
@@ -76,7 +76,7 @@ async fn apply(name: &str, definitions: &[CustomResourceDefinition]) -> anyhow::
     Ok(())
 }
 
-/// HTTP in its simplest form, which the server here understands.
+/// Sends the simplest possible HTTP request, which the server here understands.
 async fn ready(address: &str) -> anyhow::Result<()> {
     let mut stream =
         TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;

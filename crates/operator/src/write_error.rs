@@ -1,4 +1,4 @@
-//! Why a write did not happen, in words for the person who is woken by it.
+//! Why a write did not happen, in words for the person on call.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ pub enum WriteError {
         /// What was asked.
         request: Request,
     },
-    /// The object is not any more what the decision was made on.
+    /// The object has changed since the decision to write was made.
     #[error("cannot {request}: it has changed meanwhile ({message})")]
     Conflict {
         /// What was asked.
@@ -69,13 +69,13 @@ pub enum WriteError {
         /// What the server said.
         message: String,
     },
-    /// The namespace is being deleted, and what is asked for would be new in it.
+    /// The namespace is being deleted, and the request would create something in it.
     #[error("cannot {request}: its namespace is being deleted")]
     NamespaceEnding {
         /// What was asked.
         request: Request,
     },
-    /// No answer, or none that says whether it was done.
+    /// No response, or one that does not say whether the write was done.
     #[error("cannot {request}: no answer from the API server ({message})")]
     Unavailable {
         /// What was asked.

@@ -24,8 +24,8 @@ use crate::{
     object::Placement,
 };
 
-/// All writes of an operator. Each one asks first whether this replica still leads, names what it was decided on, and is
-/// sent once: whoever decides again on a fresh picture may send it again.
+/// All writes of an operator. Each write first checks that this replica still leads, names the version or the UID of the
+/// object that the decision was based on, and is sent once. To repeat it, decide again on the current state.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
@@ -44,20 +44,21 @@ pub struct Applied<K> {
     pub written: bool,
 }
 
-/// What became of an eviction.
+/// The result of an eviction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Eviction {
     /// The pod is on its way out.
     Evicted,
     /// This pod (by its uid) was gone before.
     Gone,
-    /// A `PodDisruptionBudget` forbids it at this moment, or several of them for good; what the server said.
+    /// A `PodDisruptionBudget` forbids it at the moment, or the pod has several budgets, which forbids it for good. Holds the
+    /// server's message.
     Blocked(String),
 }
 
 impl Eviction {
-    /// What an answer means. Of a pod with several budgets the server says so in a body that is a failure; the HTTP status
-    /// around it is 201 or 500, by the release
+    /// Interprets a response. If a pod has several budgets, the body is a failed `Status`, while the HTTP status is 201 or 500,
+    /// depending on the release
     /// (<https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/registry/core/pod/storage/eviction.go#L223>).
     fn of(answer: kube::Result<Status>) -> kube::Result<Self> {
         const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
@@ -84,7 +85,7 @@ impl Writer {
         Self { client, leader, manager, metrics, ending }
     }
 
-    /// For how long nothing need be made in this namespace, because it is being deleted; `None` if that is not known.
+    /// How long to create nothing in this namespace, because it is being deleted; `None` if it is not known to be.
     pub fn ends(&self, namespace: &str) -> Option<Duration> {
         self.ending.left(namespace)
     }
@@ -95,11 +96,11 @@ impl Writer {
         Self { manager, ..self.clone() }
     }
 
-    /// Brings an object to its desired state by a forced server-side apply, if it is not there yet.
+    /// Brings an object to its desired state by a forced server-side apply, unless it has that state already.
     ///
-    /// `current` is the object as it is known, from the cache; `None` says that there is none, and then an existing one is
-    /// left alone and the write refused. With `current`, nothing is sent while it carries the mark of the same desired
-    /// state and still contains it; else the request names its version, so that a stale decision ends in a conflict.
+    /// `current` is the object from the cache. `None` says that there is none: if one exists, it is left alone and the write
+    /// is refused. With `current`, nothing is sent if it carries the hash of this desired state and still contains it.
+    /// Otherwise the request names its version, so that a stale decision ends in a conflict.
     ///
     /// A Secret must have its content in `data`: `stringData` is never read back, so it would always differ.
     pub async fn apply<K: Object>(&self, desired: K, current: Option<&K>) -> Result<Applied<K>, WriteError> {
@@ -137,13 +138,13 @@ impl Writer {
         self.send(request, self.api(object).create(&params, object)).await
     }
 
-    /// Asks whether [`Writer::create`] would be let in, by schema, quota, policies and webhooks. Nothing is stored.
+    /// Checks by a dry run whether schema, quota, policies and webhooks would admit [`Writer::create`]. Nothing is stored.
     pub async fn rehearse<K: Object>(&self, object: &K) -> Result<(), WriteError> {
         let params = PostParams { dry_run: true, field_manager: Some(self.manager.to_owned()) };
         self.send(Request::new("create", object), self.api(object).create(&params, object)).await.map(drop)
     }
 
-    /// Replaces the status of an object, if it differs from the one that `object` has. Returns the object as now known.
+    /// Replaces the status of an object, if it differs from the one that `object` has. Returns the resulting object.
     pub async fn status<K: Object, S: Serialize>(&self, object: &K, status: &S) -> Result<K, WriteError> {
         let request = Request::new("update status of", object);
         let json = |value: serde_json::Result<Value>| {
@@ -163,11 +164,11 @@ impl Writer {
         self.send(request.clone(), self.api(object).patch_status(&request.name, &params, &patch)).await
     }
 
-    /// Changes single fields of an object, which stays whoever's it is. Any change of the object since it was read, and
-    /// a failed `test` operation too, is a conflict.
+    /// Changes single fields of an object and leaves its other fields to their owner. Any change of the object since it was
+    /// read is a conflict, and so is a failed `test` operation.
     ///
-    /// The version is not tested but set: the server answers a wrong one as the conflict that it is, and a failed `test`
-    /// only as an invalid request.
+    /// The patch sets the resource version instead of testing it: the server answers a wrong version with a conflict, but a
+    /// failed `test` only with an invalid request.
     pub async fn patch<K: Object>(
         &self,
         object: &K,
@@ -180,12 +181,12 @@ impl Writer {
         self.send(request.clone(), self.api(object).patch(&request.name, &params, &patch)).await
     }
 
-    /// Deletes this object (by its uid), with what it owns in the background. One that is gone already is fine.
+    /// Deletes this object (by its UID) and, in the background, what it owns. It is no error if it is already gone.
     pub async fn delete<K: Object>(&self, object: &K) -> Result<(), WriteError> {
         self.remove(object, DeleteParams::background()).await
     }
 
-    /// The same, but what it owns stays and belongs to nobody.
+    /// As [`Writer::delete`], but what the object owns stays as an orphan.
     pub async fn delete_alone<K: Object>(&self, object: &K) -> Result<(), WriteError> {
         self.remove(object, DeleteParams::orphan()).await
     }
@@ -204,9 +205,9 @@ impl Writer {
         self.send(request.clone(), delete).await
     }
 
-    /// Asks for the eviction of this pod (by its uid), so that `PodDisruptionBudget`s hold.
+    /// Asks for the eviction of this pod (by its UID), so that `PodDisruptionBudget`s are respected.
     pub async fn evict(&self, pod: &Pod) -> Result<Eviction, WriteError> {
-        // kube's own eviction writes `delete_options`, a name that the server ignores.
+        // kube's own `Api::evict` sends `delete_options`, a name that the server ignores.
         let body = EvictionRequest {
             metadata: ObjectMeta { name: pod.metadata.name.clone(), ..ObjectMeta::default() },
             delete_options: Some(DeleteOptions {
@@ -218,7 +219,7 @@ impl Writer {
         self.expect_room(&request)?;
         let api = self.api(pod);
         let evict = async {
-            // For a wrong uid the server tries its eviction again for ten seconds before it answers.
+            // For a wrong UID the server would retry the eviction for ten seconds before it answers.
             if api.get_metadata_opt(&request.name).await?.is_none_or(|there| there.uid() != pod.uid()) {
                 return Ok(Eviction::Gone);
             }
@@ -232,7 +233,7 @@ impl Writer {
         <K::Scope as Placement>::api(self.client.clone(), object.meta().namespace.as_deref())
     }
 
-    /// What is going to be refused is not sent.
+    /// Fails without a request if the namespace is being deleted: the server would refuse.
     fn expect_room(&self, request: &Request) -> Result<(), WriteError> {
         match self.ends(&request.namespace) {
             Some(_) => Err(WriteError::NamespaceEnding { request: request.clone() }),
@@ -240,7 +241,7 @@ impl Writer {
         }
     }
 
-    /// A forced apply would take over what somebody else has made, or what this cache has not seen yet.
+    /// A forced apply would take over an object that somebody else created, or that this cache has not seen yet.
     async fn expect_none<K: Object>(&self, api: &Api<K>, request: &Request) -> Result<(), WriteError> {
         match api.get_metadata_opt(&request.name).await {
             Ok(None) => Ok(()),
@@ -278,11 +279,11 @@ impl Writer {
     }
 }
 
-/// The client bounds the wait for the beginning of an answer; a write also needs its end.
+/// The client bounds the wait for the beginning of a response; a write must also have its end within this time.
 const WHOLE_ANSWER: Duration = client::ANSWER;
 
-/// Makes the desired object into what is sent: typed, without status, and marked with its own hash, which tells a field that
-/// is no longer desired from one that the server has filled in.
+/// Turns the desired object into the body of the request: typed, without status, and annotated with its own hash. A changed
+/// hash reveals that a field is no longer desired, which otherwise looks like a field that the server has filled in.
 fn prepare<K: Object>(body: &mut Value, manager: &str) {
     if let Some(fields) = body.as_object_mut() {
         fields.insert("apiVersion".to_owned(), json!(K::api_version(&())));

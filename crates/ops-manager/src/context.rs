@@ -1,4 +1,4 @@
-//! What every reconcile of this operator works with.
+//! State shared by all reconciles of this operator.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use operator::{Cache, Operator};
 
-/// What every reconcile of this operator works with.
+/// State shared by all reconciles of this operator.
 #[derive(Clone)]
 pub struct Context {
     /// The running operator.
@@ -27,16 +27,16 @@ pub struct Context {
     pub petsets: Cache<PetSet>,
     /// The pods of the Cassandras.
     pub pods: Cache<Pod>,
-    /// The resource version that was last known to be the newest, by UID, of each request that is under way.
+    /// For each request under way, by UID: the resource version last known to be the newest.
     pub newest: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Context {
-    /// Makes sure that the cache is not behind the API server. Answers whether it is sure.
+    /// Makes sure that the cached request is the newest one. Returns whether it is.
     ///
-    /// A replica that comes to lead may have been told of the request long ago: what it would do next, the leader before it may
-    /// have done, and taken back. And what wakes a request, such as an event of one of its pods, may overtake the news of the
-    /// status that this process has just written: the step after it would be taken twice, and its story refused as a conflict.
+    /// The cache of a replica that starts to lead may be old: the former leader may already have taken the next step, and even
+    /// reverted it. And an event that triggers a reconcile, such as a change of a pod, may arrive before the watch event of the
+    /// status that this process has just written: the step would then be taken twice, and the status write fail with a conflict.
     pub async fn confirm(&self, request: &CassandraOpsRequest) -> kube::Result<bool> {
         let uid = request.uid().unwrap_or_default();
         if self.newest().get(&uid).is_some_and(|newest| request.resource_version().as_ref() == Some(newest)) {
@@ -51,14 +51,14 @@ impl Context {
         Ok(sure)
     }
 
-    /// The request as this process has just written it.
+    /// Remembers the resource version of a request that this process has just written.
     pub fn wrote(&self, request: &CassandraOpsRequest) {
         if request.phase() == Phase::Progressing {
             self.newest().extend(request.uid().zip(request.resource_version()));
         }
     }
 
-    /// Nothing needs to be known any more of a request that has ended.
+    /// Forgets a request that has ended.
     pub fn forget(&self, request: &CassandraOpsRequest) {
         self.newest().remove(&request.uid().unwrap_or_default());
     }

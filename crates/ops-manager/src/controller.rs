@@ -1,4 +1,4 @@
-//! What is watched, and which request or Cassandra each change concerns.
+//! The watched objects, and which request or Cassandra each change concerns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::context::Context;
 use crate::metrics::{self, Renewals};
 use crate::{orphans, update_version};
 
-/// What is said without it.
+/// Readiness message while the catalog is empty.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
 
-/// Runs the controllers until the process is asked to end, one set for each namespace to work in.
+/// Runs the controllers until the process is asked to end: one set for each watched namespace.
 pub async fn run(operator: Operator) -> Result<()> {
     let renewals = Renewals::register(&operator);
     let namespaces = operator.scope.instances();
@@ -32,7 +32,7 @@ pub async fn run(operator: Operator) -> Result<()> {
 
 async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals) -> Result<()> {
     let (requests, halts) = (Queue::<CassandraOpsRequest>::new(), Queue::<Cassandra>::new());
-    // Whoever waits for its turn looks by itself every few seconds; only the requests are woken at once.
+    // A change of a request triggers only that request: the ones that wait for their turn poll every few seconds.
     let request_cache = Cache::builder(operator, operator.api(namespace))
         .notify_if(&requests, spec_changed, itself)
         .notify_if(
@@ -57,7 +57,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
             let concerned = |r: &CassandraOpsRequest| {
                 r.spec.database_ref.name == name
                     && r.metadata.namespace.as_deref() == Some(namespace)
-                    // One that is over too while its halt is on: it may have ended before this cache told of the halt.
+                    // Also a finished request whose halt is still set: it may have finished before this cache showed the halt.
                     && (!r.phase().is_final() || (mark.is_some() && r.uid().as_ref() == mark))
             };
             cache.filtered(concerned).iter().map(|r| ObjectRef::from_obj(&**r)).collect()
@@ -93,7 +93,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
     Ok(())
 }
 
-/// One module per type of request.
+/// Each type of request has a module of its own.
 async fn reconcile(
     request: Arc<CassandraOpsRequest>,
     context: Arc<Context>,

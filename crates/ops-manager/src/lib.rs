@@ -1,8 +1,8 @@
-//! Operator: carries out CassandraOpsRequests.
+//! Operator that carries out CassandraOpsRequests.
 //!
-//! It meets the provisioner in the API server only: it halts a Cassandra, waits for the answer, does its work one step
-//! at a time, and resumes it. Each step is decided by a pure function on what can be seen, so that a restart at any
-//! point continues where the world is.
+//! It communicates with the provisioner only through the API server: it halts a Cassandra, waits for the provisioner's answer,
+//! does its work one step at a time, and lifts the halt. A pure function decides each step from the state of the cluster, so
+//! that the operator can restart at any point and continue from there.
 
 mod context;
 pub mod controller;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use operator::{Options, Tool};
 use ops_manager::controller;
 
-/// Of the binary, its lease and its field manager.
+/// Name of the binary, its lease and its field manager.
 const NAME: &str = "ops-manager";
 
 /// Watches CassandraOpsRequests and carries them out: halt, change, verify, resume.
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     match act(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, with all causes.
+            // On one line, with all causes.
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! What /metrics tells of requests: read off their status, which is where their story stands.
+//! The metrics of requests on /metrics, derived from the status of the requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use operator::{Operator, Sample};
 
 const RUNNING: &str = "RunningPod--";
 
-/// How long nodes are away.
+/// How long nodes are down when their pod is renewed.
 #[derive(Clone)]
 pub struct Renewals(Histogram);
 
 impl Renewals {
-    /// Registers the histogram; once per process.
+    /// Registers the histogram. Must be called once per process.
     pub fn register(operator: &Operator) -> Self {
-        // From 8 s to somewhat over an hour.
+        // 8 s to 4096 s.
         let seconds = Histogram::new(exponential_buckets(8.0, 2.0, 10));
         let help = "From the eviction of a pod until it is Ready on the image of the update";
         operator.register_metrics(|registry| {
@@ -28,7 +28,7 @@ impl Renewals {
         Self(seconds)
     }
 
-    /// Measures the pods that have come back with this change of a request.
+    /// Records the pods that came back with this change of a request.
     pub fn changed(&self, before: &CassandraOpsRequest, after: &CassandraOpsRequest) {
         renewed(conditions(before), conditions(after)).for_each(|seconds| self.0.observe(seconds));
     }
@@ -48,7 +48,7 @@ fn renewed<'a>(before: &'a [Condition], after: &'a [Condition]) -> impl Iterator
     })
 }
 
-/// Requests by namespace, type and phase, and how far the running ones are.
+/// Requests by namespace, type and phase, and the progress of the running ones.
 pub fn gauges(requests: &[Arc<CassandraOpsRequest>]) -> Vec<Sample> {
     let mut counts = BTreeMap::new();
     for request in requests {
@@ -73,7 +73,7 @@ pub fn gauges(requests: &[Arc<CassandraOpsRequest>]) -> Vec<Sample> {
     counted.chain(requests.iter().filter_map(|request| progress(request)).flatten()).collect()
 }
 
-/// Phases without a request count as 0, so that the first one of a phase is an increase.
+/// All phases: one without requests counts as 0, so that its first request shows as an increase.
 const PHASES: [(Phase, &str); 6] = [
     (Phase::Pending, "Pending"),
     (Phase::Progressing, "Progressing"),

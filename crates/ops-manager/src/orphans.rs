@@ -1,8 +1,8 @@
-//! What a request that is over has left on a Cassandra: taken away by whoever finds it.
+//! Cleans up halts and marks left behind by finished or deleted requests. The mark is the annotation that names the request.
 //!
-//! A finalizer keeps a running request until its halt is lifted. A halt without a request is one whose finalizer somebody has
-//! taken away, or that of a failed roll-back whose request was deleted. A mark without a halt is what a user leaves who
-//! lifts the halt of a failed request by hand; the next halt, which is the user's own, must not be taken for a request's.
+//! A finalizer keeps a running request until its halt is lifted. A halt without a request remains if somebody removed that
+//! finalizer, or deleted a request whose roll-back has failed. A mark without a halt remains if a user lifts the halt of a failed
+//! request by hand; it must go, or the user's own next halt would count as that request's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use operator::WriteError;
 use crate::context::Context;
 use crate::update_version::resume;
 
-/// Until the API server is asked again.
+/// Delay before the API server is asked again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Lifts the halt of a Cassandra if it belongs to a request that does not exist, and removes a mark without a halt.
+/// Lifts the halt of a Cassandra if its request does not exist, and removes a mark without a halt.
 pub async fn lift(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Option<Duration>, WriteError> {
     let requests = context.requests.all();
     let Some(owner) = orphaned(&cassandra, requests.iter().map(|request| &**request)) else {
         return Ok(None);
     };
-    // The caches of two kinds run apart: that of the requests may be the older one.
+    // The cache of requests may be older than that of Cassandras, so ask the API server.
     let api = context.operator.api::<CassandraOpsRequest>(cassandra.namespace().as_deref());
     match api.list(&ListParams::default()).await {
         Ok(requests) if orphaned(&cassandra, requests.iter()).is_none() => return Ok(None),
@@ -46,7 +46,7 @@ pub async fn lift(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Op
     Ok(None)
 }
 
-/// The request that the Cassandra is marked with, if none of these needs the mark any more.
+/// UID of the request that the Cassandra is marked with, if none of `requests` needs the mark.
 pub fn orphaned<'a>(
     cassandra: &Cassandra,
     mut requests: impl Iterator<Item = &'a CassandraOpsRequest>,
@@ -55,7 +55,7 @@ pub fn orphaned<'a>(
     // A running request whose halt was lifted sets it again, or removes the mark itself.
     let needs = |request: &CassandraOpsRequest| {
         request.uid().as_ref() == Some(owner)
-            // A copy of a manifest may carry the note of another Cassandra's request.
+            // If a manifest was copied, the mark may name a request for another Cassandra.
             && request.spec.database_ref.name == cassandra.name_any()
             && (cassandra.spec.halted || !request.phase().is_final())
     };

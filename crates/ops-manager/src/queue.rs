@@ -1,4 +1,4 @@
-//! Whose turn it is: requests for one Cassandra run strictly one after the other.
+//! Decides whose turn it is: requests for one Cassandra run strictly one after the other.
 
 use std::cmp::Ordering;
 
@@ -6,23 +6,23 @@ use api::CassandraOpsRequest;
 use api::ops_request::Phase;
 use kube::ResourceExt;
 
-/// What the other requests for the same Cassandra mean for this one.
+/// Position of a request among the others for the same Cassandra.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Turn {
-    /// Nobody is before it.
+    /// It may run.
     #[default]
     Now,
     /// It waits for this request to finish.
     After(String),
-    /// A newer request of the same type takes its place.
+    /// A newer request of the same type replaces it.
     Superseded(String),
 }
 
-/// The turn of `request` among `all` requests of its namespace (itself may be among them).
+/// The turn of `request` among `all` requests of its namespace (which may include itself).
 ///
-/// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; of two that
-/// are equally old the first by name counts as the newer one); of those that are left the oldest goes first. One that is not
-/// `valid` will be refused and takes nobody's place.
+/// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally
+/// old, the first by name counts as newer); of the remaining ones, the oldest goes first. A request that is not `valid` will
+/// be denied, so it replaces no other.
 pub fn turn<'a>(
     request: &CassandraOpsRequest,
     all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,

@@ -1,4 +1,4 @@
-//! Whole updates in a small world: what a user would miss if it went wrong.
+//! Whole updates in a simulated cluster: what a user relies on.
 
 #![allow(missing_docs, reason = "the names of the tests say it")]
 #![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
@@ -60,7 +60,7 @@ fn a_rack_gets_the_new_image_only_when_the_one_before_it_is_whole() {
     assert!(second_of_a < image_of_b);
 }
 
-/// The operator dies after the effect of any one step, before the status is written, and starts anew.
+/// The operator dies after the effect of any one step, before the status is written, and restarts.
 #[test]
 fn an_update_survives_a_crash_after_every_step() {
     let steps = World::new(1).run().len();
@@ -73,7 +73,7 @@ fn an_update_survives_a_crash_after_every_step() {
     }
 }
 
-/// The operator dies between the version and the status, and the provisioner is away until the resume.
+/// The operator dies between setting the version and writing the status, and the provisioner is down until the halt is lifted.
 #[test]
 fn a_crash_after_the_version_was_set_leaves_no_gap_in_the_story() {
     let mut world = World::new(1);
@@ -120,7 +120,7 @@ fn a_rack_without_persistent_data_is_never_renewed() {
 #[rstest]
 fn a_request_may_reach_the_operator_before_its_cassandra_does(#[values(-1, 1)] hours: i64) {
     let mut world = World::new(1);
-    // By the clock of the API server it was made long ago, or is still to be made.
+    // By the API server's clock the request was created long ago, or in the future.
     world.request.metadata.creation_timestamp = Some(Time(world.now + SignedDuration::from_hours(hours)));
     let cassandra = world.cassandra.take();
     for _ in 0..4 {
@@ -309,7 +309,7 @@ fn an_edit_of_the_cassandra_needs_a_new_answer_before_the_update_goes_on() {
     while world.evicted.is_empty() {
         world.reconcile(true);
     }
-    // `World` asserts that no change is made before the answer; here the answer is late.
+    // `World` asserts that nothing is changed before the halt is answered; here the answer comes late.
     world.answers = false;
     world.cassandra.as_mut().expect("it is there").metadata.generation = Some(99);
     world.run();

@@ -32,7 +32,7 @@ pub async fn run(
     petsets: &Cache<PetSet>,
     queue: Queue<PetSet>,
 ) -> anyhow::Result<()> {
-    // By name, not by owner: one that is in the way of a PetSet concerns it too.
+    // By name, not by owner: a foreign StatefulSet that has the name of a PetSet concerns the PetSet too.
     let stateful_sets = Cache::builder(operator, operator.api::<StatefulSet>(namespace))
         .labels(&ours())
         .notify(&queue, namesake)
@@ -78,7 +78,7 @@ struct Context {
     written: Written,
 }
 
-/// The status is mirrored whatever became of the rest: the pods of a PetSet with a mistake in its spec go on to run.
+/// The status is mirrored even if the StatefulSet could not be applied: the pods of a PetSet with a faulty spec keep running.
 async fn reconcile(petset: Arc<PetSet>, context: Arc<Context>) -> Result<Option<Duration>, Error> {
     if petset.metadata.deletion_timestamp.is_some() {
         return Ok(None); // The garbage collector does the rest.
@@ -86,7 +86,7 @@ async fn reconcile(petset: Arc<PetSet>, context: Arc<Context>) -> Result<Option<
     let namespace = petset.namespace().unwrap_or_default();
     let known = context.stateful_sets.get(&namespace, &petset.name_any());
     if context.written.is_ahead_of(known.as_deref()) {
-        return Ok(None); // Its coming up to date wakes us.
+        return Ok(None); // The cache triggers us again when it has caught up.
     }
     let outcome = bring_about(&petset, known.as_deref(), &context).await;
     let held = matches!(outcome, Ok(Some(_)));
@@ -100,7 +100,7 @@ async fn reconcile(petset: Arc<PetSet>, context: Arc<Context>) -> Result<Option<
     outcome.map(|_| None)
 }
 
-/// The StatefulSet as this PetSet wants it; `None` if something must come first, whose change wakes us.
+/// Applies the StatefulSet of this PetSet. `None` if something must happen first; that change triggers us again.
 async fn bring_about(
     petset: &PetSet,
     known: Option<&StatefulSet>,
@@ -129,7 +129,7 @@ async fn bring_about(
     if let Some((known, why)) =
         known.and_then(|known| Some((known, desired::needs_another(&desired, known)?)))
     {
-        // Kubernetes takes its pods off it first; when it is gone, this is woken and makes the next one, which adopts them.
+        // Kubernetes orphans its pods first. Its deletion triggers us again, and we create a new one, which adopts the pods.
         context.writer.delete_alone(known).await.map_err(Error::from)?;
         let note = format!("StatefulSet {} is made anew around its pods: {why}", petset.name_any());
         context.events.normal(petset, "StatefulSetMadeAnew", "MakeAnew", &note).await;
@@ -142,7 +142,7 @@ async fn bring_about(
     Ok(Some(applied.object))
 }
 
-/// Deleted, or about to be: what an earlier PetSet of the same name has left is removed by the garbage collector.
+/// Being deleted, or about to be: the garbage collector removes a StatefulSet whose owner is an earlier PetSet of this name.
 fn is_leaving(stateful_set: &StatefulSet, petset: &PetSet) -> bool {
     let is_namesake = |owner: &OwnerReference| {
         (owner.api_version.as_str(), owner.kind.as_str()) == (&PetSet::api_version(&()), &PetSet::kind(&()))
@@ -161,10 +161,10 @@ fn is(petset: &PetSet, owner: &OwnerReference) -> bool {
     petset.metadata.uid.as_ref() == Some(&owner.uid)
 }
 
-/// The generations of the StatefulSets that we wrote and have not seen in the cache yet.
+/// Generations of the StatefulSets that we have written and not yet seen in the cache.
 ///
-/// A cache that is behind our own last write could show an older state that happens to be the one wanted now (an update
-/// that is taken back at once), and we would report as done what is not.
+/// A cache that is behind our own last write may show an older state that happens to be wanted again (an update that was
+/// reverted at once). We would then write nothing and report that state as reached.
 #[derive(Default)]
 struct Written(Mutex<HashMap<String, i64>>);
 

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::placement;
 
-/// The StatefulSet that a PetSet stands for. Defaults are written out, so that an edit of theirs is seen and undone.
+/// The StatefulSet of a PetSet. Defaults are explicit, so that a manual edit of such a field is detected and reverted.
 pub fn stateful_set(petset: &PetSet, policy: Option<&PlacementPolicy>) -> StatefulSet {
     let spec = &petset.spec;
     let mut template = spec.template.clone();
@@ -40,8 +40,8 @@ pub fn stateful_set(petset: &PetSet, policy: Option<&PlacementPolicy>) -> Statef
     }
 }
 
-/// What of the two Kubernetes never changes on a StatefulSet that is there, and what is safe to change by making it anew around
-/// its pods: the pods themselves stay as they are.
+/// Why the existing StatefulSet must be replaced: a field differs that is immutable, but is safe to change by deleting the
+/// StatefulSet without its pods and creating it again. `None` if there is no such field.
 pub fn needs_another(desired: &StatefulSet, known: &StatefulSet) -> Option<String> {
     let policy = |set: &StatefulSet| set.spec.as_ref()?.pod_management_policy.clone();
     let (wanted, found) = (policy(desired)?, policy(known)?);
@@ -67,7 +67,7 @@ fn metadata(petset: &PetSet) -> ObjectMeta {
     }
 }
 
-/// Notes of a writer about the PetSet itself, which would be wrong on another object.
+/// Whether the annotation is a writer's note about the PetSet itself, which would be wrong on another object.
 fn is_bookkeeping(annotation: &str) -> bool {
     annotation.starts_with("applied-by/") || annotation == "kubectl.kubernetes.io/last-applied-configuration"
 }

@@ -7,12 +7,12 @@
 //!
 //! `status` repeats that of the StatefulSet, except for `observedGeneration`, which counts generations of the *PetSet*:
 //!
-//! - `status.observedGeneration == metadata.generation`: the StatefulSet is as this very generation wants it, and the
-//!   StatefulSet controller has seen that. `updateRevision` and `updatedReplicas` speak of this generation's template,
-//!   and a pod that is made from now on is made from it.
-//! - below: the numbers are true of the pods, but may speak of an earlier spec. It also falls back below the generation
-//!   when the StatefulSet had to be changed without a change of the PetSet: its PlacementPolicy was edited, or somebody's
-//!   edit of the StatefulSet was undone.
+//! - `status.observedGeneration == metadata.generation`: the StatefulSet is as exactly this generation wants it, and the
+//!   StatefulSet controller has seen that. `updateRevision` and `updatedReplicas` refer to this generation's template,
+//!   and every new pod is created from it.
+//! - lower: the numbers are true of the pods, but may refer to an earlier spec. It also falls below the generation
+//!   when the StatefulSet had to be changed without a change of the PetSet: its PlacementPolicy was edited, or a manual
+//!   edit of the StatefulSet was reverted.
 
 mod controller;
 mod desired;

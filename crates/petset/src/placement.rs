@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 const ZONE: &str = "topology.kubernetes.io/zone";
 const NODE: &str = "kubernetes.io/hostname";
 
-/// Spreads the pods that `selector` selects. What the pods' own spec says about a topology stays as it is.
+/// Spreads the pods that `selector` selects. A constraint in the pods' own spec wins over one with the same key.
 pub fn place(pods: &mut PodSpec, policy: &PlacementPolicy, selector: &LabelSelector) {
     let axes = [(ZONE, &policy.spec.zone_spread_constraint), (NODE, &policy.spec.node_spread_constraint)];
     for (topology, constraint) in axes {
@@ -27,7 +27,7 @@ fn spread(pods: &mut PodSpec, topology: &str, constraint: &SpreadConstraint, sel
         WhenUnsatisfiable::ScheduleAnyway => "ScheduleAnyway",
     };
     let constraints = pods.topology_spread_constraints.get_or_insert_default();
-    // The two are the key of this list: the API server takes each pair once.
+    // These two fields are the key of the list: the API server accepts each pair only once.
     if constraints.iter().any(|c| c.topology_key == topology && c.when_unsatisfiable == when_unsatisfiable) {
         return;
     }

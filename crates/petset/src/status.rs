@@ -1,12 +1,12 @@
-//! The status of a PetSet: that of its StatefulSet, in generations of the PetSet.
+//! The status of a PetSet: that of its StatefulSet, but with generations of the PetSet.
 
 use api::PetSet;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 
-/// What to report. `current` says that the StatefulSet is as this generation of the PetSet wants it.
+/// The status to write. `current` says that the StatefulSet is as this generation of the PetSet wants it.
 pub fn of(petset: &PetSet, stateful_set: &StatefulSet, current: bool) -> StatefulSetStatus {
     let status = stateful_set.status.clone().unwrap_or_default();
-    // One that was made anew around its pods has not counted them yet.
+    // A StatefulSet that was replaced around its pods has not counted them yet.
     let uncounted = status.observed_generation.unwrap_or_default() == 0;
     if uncounted && let Some(before) = &petset.status {
         return before.clone();

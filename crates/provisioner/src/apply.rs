@@ -1,7 +1,7 @@
-//! Bringing what is there to what is desired.
+//! Applies the desired objects of a Cassandra.
 //!
-//! Every object is tried, so that one which the API server refuses does not take the others with it. What was refused is
-//! told, and tried again after a while or when the Cassandra has changed.
+//! Every object is tried, so that one refused by the API server does not block the others. A refusal is reported in the
+//! status, and the object is tried again after a while or when the Cassandra changes.
 
 use std::time::{Duration, Instant};
 
@@ -18,26 +18,26 @@ use crate::memory::Refused;
 use crate::observe::Observed;
 use crate::plan::Plan;
 
-/// Until an object is tried again that was refused; nothing tells when a quota or a webhook has changed.
+/// Delay before a refused object is tried again. No watch fires when a quota or a webhook changes.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// What came of it.
+/// Result of one pass over all objects.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// What was refused, and why.
     pub refused: Vec<Refusal>,
-    /// New pods were not asked for, since they would lack something that was refused.
+    /// New pods were not created because something that they need was refused.
     pub held: bool,
 }
 
-/// Applies all objects that differ. First what pods need to start, then the pods, last what tells others of them.
+/// Applies every object that differs: first what pods need to start, then the PetSets, last the AppBinding.
 pub async fn apply(
     context: &Context,
     plan: &Plan<'_>,
     observed: &Observed,
     objects: Objects,
 ) -> Result<Applied, Error> {
-    // Without `..`: a new kind of object that nobody applies does not compile.
+    // No `..`, so that a new field of `Objects` which is not applied here does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let caches = &context.caches;
     let mut round = Round { context, plan, refused: vec![], failed: None };
@@ -72,19 +72,19 @@ struct Round<'a> {
     context: &'a Context,
     plan: &'a Plan<'a>,
     refused: Vec<Refusal>,
-    /// The first failure that may be gone by itself the next time.
+    /// The first error that a retry may solve.
     failed: Option<Error>,
 }
 
 impl Round<'_> {
-    /// Whether the object is as desired now. `field` is what the user can change about it, if anything.
+    /// Returns whether the object is as desired now. `field` names the field of the spec that the user can change, if any.
     async fn one<K: Object>(&mut self, cache: &Cache<K>, desired: K, field: &str) -> Result<bool, Error> {
         let what = format!("{} {}/{}", K::kind(&()), self.plan.namespace, desired.name_any());
         let (context, plan) = (self.context, self.plan);
         self.attempt(what, field, bring(context, plan, cache, desired)).await
     }
 
-    /// An error ends the whole round: this replica must not write any more.
+    /// Returns an error only if the whole pass must end because this replica does not lead any more.
     async fn attempt(
         &mut self,
         what: String,
@@ -119,7 +119,7 @@ impl Round<'_> {
     }
 }
 
-/// A webhook that does not answer is no outage of the API server: it concerns some kinds of objects, and may last.
+/// A failing webhook is not an outage of the API server: it affects only some kinds of objects, and may last.
 fn is_lasting(error: &Error) -> bool {
     match error {
         Error::Foreign { .. } | Error::Write(WriteError::Refused { .. }) => true,
@@ -137,13 +137,13 @@ async fn bring<K: Object>(
     let name = desired.name_any();
     let current = match cache.get(&plan.namespace, &name) {
         Some(current) => Some(current),
-        // Perhaps just made, and not in the cache yet.
+        // It may have been created a moment ago and be missing from the cache.
         None => context.read::<K>(&plan.namespace, &name).await?.map(Into::into),
     };
     if let Some(current) = &current
         && !belongs(current.meta(), plan)
     {
-        // Pods need an account to be, and nothing of it: they get no token.
+        // Pods only need the ServiceAccount to exist, whoever owns it: they get no token.
         if K::kind(&()) == "ServiceAccount" {
             return Ok(());
         }
@@ -157,7 +157,7 @@ async fn bring<K: Object>(
     Ok(())
 }
 
-/// One with the operator's labels and without an owner is what a backup has brought back, and gets its owner.
+/// An object with the operator's labels but no controller was restored from a backup; applying it sets its owner.
 fn belongs(object: &ObjectMeta, plan: &Plan) -> bool {
     let mut owners = object.owner_references.iter().flatten();
     let is_ours = object.labels.as_ref().and_then(labels::cassandra_of) == Some(&plan.name);

@@ -1,4 +1,4 @@
-//! What is watched, and which Cassandra a change concerns.
+//! The caches of watched objects, and which Cassandra each change concerns.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator::{Builder, Cache, Object, Operator, Queue, itself, spec_changed};
 
-/// What is said without it.
+/// Readiness message while the catalog is empty.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no Cassandra can be made";
 
-/// Everything that a reconcile looks at. Only objects that carry the labels of a Cassandra are in there.
+/// Everything that a reconcile reads. Apart from Cassandras and versions, only objects with the operator's labels.
 pub struct Caches {
     pub cassandras: Cache<Cassandra>,
     pub versions: Cache<CassandraVersion>,
@@ -26,7 +26,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Begins to watch. Changes wake `queue`; those of PetSets wake `petset_queue` too.
+    /// Starts the watches. Changes wake `queue`; those of PetSets wake `petset_queue` too.
     pub fn start(
         operator: &Operator,
         namespace: Option<&str>,
@@ -46,7 +46,7 @@ impl Caches {
             pods: ours(operator, namespace).notify_if(queue, is_news, owner).start(),
             budgets: ours(operator, namespace).notify_if(queue, spec_changed, owner).start(),
             bindings: ours(operator, namespace).notify_if(queue, spec_changed, owner).start(),
-            // These have no generation that would tell a change of their content.
+            // These kinds have no generation, so every change counts.
             services: ours(operator, namespace).notify(queue, owner).start(),
             secrets: ours(operator, namespace).notify(queue, owner).start(),
             accounts: ours(operator, namespace).notify(queue, owner).start(),
@@ -59,7 +59,7 @@ fn ours<K: Object>(operator: &Operator, namespace: Option<&str>) -> Builder<K> {
     Cache::builder(operator, operator.api(namespace)).labels(labels::ALL_SELECTOR)
 }
 
-/// By label, since pods belong to their StatefulSet and the auth Secret to nobody.
+/// Found by label, since pods are owned by their StatefulSet and the auth Secret by nobody.
 fn owner<K: Object>(object: &K) -> Option<ObjectRef<Cassandra>> {
     let name = labels::cassandra_of(object.labels())?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
@@ -71,7 +71,7 @@ fn users_of(version: &CassandraVersion, cassandras: &Cache<Cassandra>) -> Vec<Ob
     cassandras.all().iter().filter(uses).map(|cassandra| ObjectRef::from_obj(&**cassandra)).collect()
 }
 
-/// Heartbeats of a pod are no news.
+/// Whether a change of a pod matters here. Heartbeats do not.
 fn is_news(before: &Pod, after: &Pod) -> bool {
     fn told(pod: &Pod) -> impl PartialEq + use<'_> {
         let status = pod.status.as_ref();

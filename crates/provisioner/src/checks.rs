@@ -1,36 +1,36 @@
-//! What the checks of a ring's health have said so far.
+//! Results of the health checks of a ring.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Whether something is so, or why not.
+/// `Ok` if it holds, otherwise the reason why not.
 pub type Check = Result<(), String>;
 
-/// What one round of questions said.
+/// Result of one round of checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// A node answers.
     pub accepting: Check,
     /// All nodes answer and agree, and a write can be read back.
     pub ready: Check,
-    /// Host id of each node, by pod; empty where not all answer and agree.
+    /// Host id of each node, by pod; empty unless all nodes answer and agree.
     pub host_ids: BTreeMap<String, String>,
 }
 
-/// A report, and for how long it has been like that.
+/// The last report, and how many rounds in a row have failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// What the last round said.
+    /// Result of the last round.
     pub report: Report,
     /// Rounds in a row in which no node answered.
     pub silent: u32,
-    /// Rounds in a row that ended other than ready.
+    /// Rounds in a row that did not end ready.
     pub failed: u32,
 }
 
 impl Verdict {
-    /// What is known without asking.
+    /// A verdict without a check: neither accepting nor ready, for the reason `why`.
     pub fn known(why: &str) -> Self {
         let no = || Err(why.to_owned());
         let report = Report { accepting: no(), ready: no(), host_ids: BTreeMap::new() };
@@ -38,15 +38,15 @@ impl Verdict {
     }
 }
 
-/// The rounds so far.
+/// State of the checks of one ring.
 #[derive(Default)]
 pub struct Checks {
-    /// What the last one said.
+    /// Result of the last round that has ended.
     pub verdict: Option<Verdict>,
-    /// When the last one began.
+    /// When the last round began.
     pub started: Option<Instant>,
-    /// It has not ended.
+    /// A round is under way.
     pub running: bool,
-    /// The nodes of the last one.
+    /// Addresses of the nodes in the last round.
     pub addresses: Vec<SocketAddr>,
 }

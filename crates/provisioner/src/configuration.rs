@@ -1,11 +1,12 @@
-//! The Secret of `spec.configuration.secretName`, looked at before pods wait for it or start without what is in it.
+//! Checks the Secret of `spec.configuration.secretName` before any pod is created: a pod would wait for a missing Secret
+//! without an error, and would ignore settings under a wrong key.
 
 use api::names::CONFIG_KEY;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::render_config;
 
-/// What is wrong with it.
+/// What is wrong with the Secret, as the rest of a sentence; `None` if nothing.
 pub fn lack(secret: Option<&Secret>) -> Option<String> {
     let Some(secret) = secret else { return Some("does not exist".to_owned()) };
     let data = secret.data.as_ref();

@@ -6,20 +6,20 @@ use crate::caches::Caches;
 use crate::error::Error;
 use crate::health::Health;
 
-/// What all reconciles share.
+/// Shared by all reconciles.
 pub struct Context {
-    /// Writes, events, the time.
+    /// Writer, events and clock.
     pub operator: Operator,
-    /// What is there.
+    /// The watched objects.
     pub caches: Caches,
-    /// What the nodes say, and what is remembered of each Cassandra.
+    /// Results of the health checks, and what is remembered of each Cassandra.
     pub health: Health,
-    /// Image of this program.
+    /// Image of this program, for the init containers.
     pub image: String,
 }
 
 impl Context {
-    /// An object that no cache holds, or holds yet.
+    /// Reads an object from the API server: one that is not cached, or not yet.
     pub async fn read<K: Object>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error> {
         let api = self.operator.api::<K>(Some(namespace));
         api.get_opt(name).await.map_err(|source| {

@@ -1,4 +1,4 @@
-//! One reconcile: observe, decide, apply, look after health, tell the status.
+//! One reconcile: observe, decide, apply, check health, write the status.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,25 +36,25 @@ use crate::recall::recall;
 use crate::settle::{Turns, settle};
 use crate::status::{self, Findings};
 
-/// What only the user can mend, and what no watch tells of.
+/// Requeue interval for problems that only the user can solve and that no watch reports.
 const REFUSED: Duration = Duration::from_secs(30);
-/// The nodes are told of each other as soon as the cache has what was written.
+/// Requeue interval after the host ids have changed: the nodes get the new list as soon as the cache has the new status.
 const AT_ONCE: Duration = Duration::from_millis(200);
-/// A ring in use whose login or copies are not as they were made is looked at again after this time.
+/// Interval at which a ring in use is checked again whose login or replication is not as it should be.
 const FLAWED: Duration = Duration::from_mins(1);
 
-/// Brings one Cassandra a step on. Answers when to look again at the latest.
+/// Takes one Cassandra a step further. Returns after how long to look again at the latest.
 pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Result<Option<Duration>, Error> {
     let context = &*context;
     if cassandra.metadata.deletion_timestamp.is_some() {
         return delete(&cassandra, context).await;
     }
-    // As good as deleted: nothing that is missing can be made again, and its own deletion wakes it.
+    // The namespace is being deleted: nothing can be created in it, and the deletion of this Cassandra triggers a reconcile.
     if let Some(left) = context.operator.writer.ends(&cassandra.namespace().unwrap_or_default()) {
         return Ok(Some(left));
     }
     context.confirm(&cassandra).await?;
-    // The answer to a halt comes before anything that takes time.
+    // Answer a halt before anything that takes time.
     let answered = status::answered(&cassandra, &context.operator.clock.time());
     let mut cassandra = context.tell(&cassandra, answered).await?;
 
@@ -83,7 +83,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     let lost = login.as_ref().ok().and_then(|key| key.lost.clone());
     let verdict = match login {
         Ok(key) => context.check(&plan, &observed, key.credentials).await,
-        // Nothing is known of nodes that cannot be asked.
+        // Without a login the nodes cannot be asked; the verdict says why.
         Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
     };
     let applied = provisioned.as_ref().ok().and_then(|done| done.as_ref().ok()?.as_ref());
@@ -111,7 +111,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     let host_ids = |one: &Cassandra| one.status.as_ref().map(|status| status.host_ids.clone());
     let known = host_ids(&cassandra);
     let cassandra = context.tell(&cassandra, status).await?;
-    // An object that cannot be written must not hide how the ring is.
+    // Only after the status is written: a failed write must not hide the state of the ring.
     provisioned?.ok();
     Ok(Some(if waits {
         REFUSED
@@ -135,7 +135,7 @@ fn has(cassandra: &Cassandra, type_: &str) -> bool {
 }
 
 impl Context {
-    /// Time from one check of the nodes to the next.
+    /// Interval between two health checks.
     fn every(&self, cassandra: &Cassandra) -> Duration {
         let period = u64::try_from(cassandra.spec.health_checker.period_seconds).unwrap_or(1).max(1);
         let (ready, period) = (has(cassandra, condition_type::READY), Duration::from_secs(period));
@@ -143,7 +143,7 @@ impl Context {
         self.health.memory.of(uid, |known| known.pace.every(ready, period))
     }
 
-    /// Those that were deleted before they had the finalizer left no trace but here.
+    /// Drops the memory of Cassandras that are gone. `delete` does not see those that had no finalizer yet.
     fn forget_what_is_gone(&self) {
         let there = self.caches.cassandras.all();
         if self.health.memory.count() <= there.len() {
@@ -155,7 +155,7 @@ impl Context {
         }
     }
 
-    /// Makes sure that the cached Cassandra is the newest there is, once per generation: see [`halt::is_newest`].
+    /// Makes sure, once per generation, that the cached Cassandra is the newest one: see [`halt::is_newest`].
     async fn confirm(&self, cassandra: &Cassandra) -> Result<(), Error> {
         let (uid, generation) =
             (cassandra.uid().unwrap_or_default(), cassandra.metadata.generation.unwrap_or(0));
@@ -172,7 +172,7 @@ impl Context {
         Ok(())
     }
 
-    /// Sets the finalizer before there is anything that a deletion would have to care for.
+    /// Adds the finalizer before anything is created that a deletion must clean up.
     async fn hold(&self, cassandra: Cassandra) -> Result<Cassandra, Error> {
         if cassandra.finalizers().iter().any(|one| one == CASSANDRA_FINALIZER) {
             return Ok(cassandra);
@@ -184,7 +184,7 @@ impl Context {
         Ok(self.operator.writer.patch(&cassandra, patch).await?)
     }
 
-    /// Makes all objects what they should be, or nothing at all while halted: then there is no answer.
+    /// Applies all objects. While halted it applies none and returns `None`.
     async fn provision(
         &self,
         plan: &Plan<'_>,
@@ -208,7 +208,7 @@ impl Context {
         Box::pin(apply(self, plan, observed, objects)).await.map(|applied| Ok(Some(applied)))
     }
 
-    /// Pods of an account that does not exist are never made, and only an event of their StatefulSet says so.
+    /// Pods with a missing ServiceAccount are never created, and only an event of their StatefulSet says why.
     async fn user_accounts(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
         for name in plan.racks.iter().filter_map(Rack::account).filter(|name| *name != plan.name) {
             if self.read::<ServiceAccount>(&plan.namespace, name).await?.is_none() {
@@ -223,7 +223,7 @@ impl Context {
         Ok(Ok(()))
     }
 
-    /// A pod that mounts a Secret which does not exist would wait without a word, see [`configuration`].
+    /// A pod that mounts a missing Secret would wait without an error, see [`configuration`].
     async fn user_configuration(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
         let configuration = plan.cassandra.spec.configuration.as_ref();
         let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(Ok(())) };
@@ -233,7 +233,7 @@ impl Context {
         Ok(Err(Refusal::new("ConfigSecretInvalid", message)))
     }
 
-    /// What the nodes say. Before the first time, the ring is made fit to be asked.
+    /// The latest result of the health checks. If due, sets up the ring first: superuser and keyspaces.
     async fn check(
         &self,
         plan: &Plan<'_>,
@@ -276,7 +276,7 @@ impl Context {
         self.health.look(target, every)
     }
 
-    /// Makes the ring fit to be used, if `every` has passed since that was last tried in vain; `None`: at once.
+    /// Sets up the ring, unless the last attempt failed less than `every` ago; `None`: at once.
     async fn settle(
         &self,
         plan: &Plan<'_>,
@@ -313,7 +313,7 @@ impl Context {
         settled.map(drop).inspect_err(|error| tracing::debug!("not settled: {error}"))
     }
 
-    /// Writes the status if it says something new, and tells the news as events.
+    /// Writes the status if it has changed, and an event for each change worth one.
     async fn tell(&self, cassandra: &Cassandra, status: CassandraStatus) -> Result<Cassandra, Error> {
         let written = self.operator.writer.status(cassandra, &status).await?;
         let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
@@ -329,7 +329,7 @@ impl Context {
     }
 }
 
-/// Runs the controllers until the process is asked to end, one set for each namespace to work in.
+/// Runs the controllers until the process is asked to end: one set for each watched namespace.
 pub async fn run(operator: &Operator, image: &str, petset_controller: bool) -> anyhow::Result<()> {
     let namespaces = operator.scope.instances();
     let sets =

@@ -1,7 +1,7 @@
-//! The end of a Cassandra: what its deletionPolicy says goes, what it does not name stays.
+//! Deletion of a Cassandra, by its deletionPolicy: what the policy does not name is kept.
 //!
-//! The garbage collector removes what is owned. Here the PetSets go first: while pods are made, the claims that they need
-//! would be made again.
+//! The garbage collector removes the owned objects. The PetSets must go first: while they exist, pods are created again and
+//! with them their volume claims.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::plan::{Login, Plan};
 
-/// What is removed beyond what is owned.
+/// What is removed besides the owned objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Removal {
     claims: bool,
     login: bool,
 }
 
-/// A deletion that DoNotTerminate should have refused is no reason to lose data.
+/// A deletion that `DoNotTerminate` should have prevented must still not lose data.
 fn removal(policy: DeletionPolicy) -> Removal {
     match policy {
         DeletionPolicy::DoNotTerminate | DeletionPolicy::Halt => Removal { claims: false, login: false },
@@ -33,8 +33,8 @@ fn removal(policy: DeletionPolicy) -> Removal {
     }
 }
 
-/// One step towards the end; called again until the finalizer is gone. Each step may be repeated, and what is gone already
-/// is no obstacle.
+/// One step of the deletion; called again until the finalizer is gone. Steps can be repeated; objects that are already gone
+/// are fine.
 pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<Duration>, Error> {
     const AGAIN: Duration = Duration::from_secs(2);
     let plan = Plan::of(cassandra);
@@ -74,7 +74,7 @@ fn without_finalizer(position: usize) -> Vec<PatchOperation> {
     serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default()
 }
 
-/// By label and by name: a claim that somebody else made with our labels stays.
+/// Selected by label and by name, so that claims with the operator's labels that somebody else has created are kept.
 async fn delete_claims(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
     let selector: Vec<_> =
         labels::selectors(&plan.name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -89,7 +89,7 @@ async fn delete_claims(plan: &Plan<'_>, context: &Context) -> Result<(), Error> 
     Ok(())
 }
 
-/// Claims of pods that are no more (of a rack that was larger once) count too.
+/// Also claims of pods that no longer exist, such as after a rack was made smaller.
 pub(crate) fn is_claim_of(plan: &Plan, claim: &str) -> bool {
     let of_rack = |petset: &str| {
         claim
@@ -100,7 +100,7 @@ pub(crate) fn is_claim_of(plan: &Plan, claim: &str) -> bool {
     plan.racks.iter().any(|rack| of_rack(&rack.petset))
 }
 
-/// Only a Secret that the operator has made for this Cassandra, and that no other one uses.
+/// Deletes the auth Secret, if the operator created it for this Cassandra and no other Cassandra uses it.
 async fn delete_login(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
     let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
     let Some(secret) = context.read::<Secret>(&plan.namespace, name).await? else { return Ok(()) };

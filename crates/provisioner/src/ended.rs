@@ -1,4 +1,4 @@
-//! Why a node ended by itself, from its log.
+//! Finds in its log why a node stopped by itself.
 
 use api::names;
 use k8s_openapi::api::core::v1::Pod;
@@ -7,9 +7,9 @@ use crate::context::Context;
 use crate::observe::Observed;
 use crate::plan::Plan;
 
-/// Puts the cause from the log in the place of the end of the log, which Kubernetes keeps and which is the noise of the shutdown.
+/// Replaces the end of the log, which is what Kubernetes keeps and only shows the shutdown, by the cause found in the whole log.
 ///
-/// Of the first pod in trouble, since the status tells of no other one. The log is read once for each run of the container.
+/// Only for the first pod in trouble, since the status reports no other. The log is read once per run of the container.
 pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed) {
     let Some(seen) = observed.pods.iter_mut().find(|pod| pod.trouble.is_some()) else { return };
     let Some(pod) = context.caches.pods.get(&plan.namespace, &seen.name) else { return };
@@ -17,7 +17,7 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
     else {
         return;
     };
-    // The other containers say one line and end.
+    // The other containers print one line and end.
     let Some(ended) = trouble.ended.filter(|ended| ended.container == names::CONTAINER) else { return };
     let memory = &context.health.memory;
     let run = format!("{} {}", pod.metadata.uid.as_deref().unwrap_or_default(), ended.id);
@@ -28,7 +28,7 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
         let pods = context.operator.api::<Pod>(Some(&plan.namespace));
         let log = operator::pod::last_log(&pods, &seen.name, &ended.container).await;
         let is_whole = log.is_some();
-        // What Kubernetes keeps is the end of the same log, until that can be read.
+        // Until the log can be read, use its end as kept by Kubernetes.
         let log = log.or(trouble.said).unwrap_or_default();
         let cause = cassandra::cause::of(&log);
         if is_whole {

@@ -1,9 +1,9 @@
-//! Why a reconcile did not come to its end.
+//! Why a reconcile failed.
 
 use operator::{Failure, Retry, WriteError};
 use thiserror::Error;
 
-/// Why a reconcile did not come to its end. What only the user can mend is no error but a [`Refusal`].
+/// Why a reconcile failed. A problem that only the user can solve is not an error but a [`Refusal`].
 #[derive(Debug, Error)]
 pub enum Error {
     /// Something could not be changed.
@@ -47,17 +47,17 @@ impl Failure for Error {
     }
 }
 
-/// Why a ring cannot be made as the spec is: it ends in the status, and a change by the user mends it.
+/// Why a ring cannot be provisioned as the spec says: shown in the status until the user changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// CamelCase word for machines.
+    /// CamelCase reason of a condition.
     pub reason: &'static str,
     /// What is wrong with which field or object, and what to do.
     pub message: String,
 }
 
 impl Refusal {
-    /// A reason and its story.
+    /// A reason and its message.
     pub fn new(reason: &'static str, message: String) -> Self {
         Self { reason, message }
     }

@@ -1,4 +1,4 @@
-//! What /metrics tells of each Cassandra.
+//! The metrics of each Cassandra on /metrics.
 
 use api::cassandra::Phase;
 use api::{Cassandra, halt};

@@ -1,7 +1,7 @@
-//! Measured health: every node is asked over CQL.
+//! Health checks: every node is asked over CQL.
 //!
-//! Questions run beside the reconciles, so that a ring that does not answer never holds up another one, or the answer to a
-//! halt. A reconcile takes what the last check said and starts the next one when it is due.
+//! Checks run in tasks of their own, so that a ring that does not answer delays neither other rings nor the answer to a halt.
+//! A reconcile takes the result of the last check and starts the next one when it is due.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,41 +19,41 @@ use crate::memory::Memory;
 use crate::observe::PodSeen;
 use crate::settle::Turns;
 
-/// Whom to ask, and how.
+/// Which nodes to ask, and how.
 pub struct Target {
     /// Uid of the Cassandra.
     pub uid: String,
     /// Name of the cluster, as its nodes know it.
     pub cluster: String,
-    /// The Cassandra, to wake its controller when there is news.
+    /// The Cassandra, to trigger a reconcile when the result changes.
     pub cassandra: ObjectRef<Cassandra>,
     /// All pods that the ring should have.
     pub pods: Vec<PodSeen>,
-    /// Login; none where anybody may do anything.
+    /// Login; `None` if security is disabled.
     pub credentials: Option<Credentials>,
-    /// Failures in a row that count; more are not told apart.
+    /// Failures in a row are counted up to this number.
     pub threshold: u32,
-    /// How long a round may take.
+    /// How long each question may take.
     pub timeout: Duration,
-    /// Whether to write a row.
+    /// Whether to write and read a row.
     pub write: bool,
 }
 
-/// Starts rounds of questions and remembers what they said.
+/// Starts rounds of checks and remembers their results.
 #[derive(Clone)]
 pub struct Health {
-    /// One session per node, shared with whoever else talks to it.
+    /// One session per node, shared by everything that talks to it.
     pub sessions: Sessions,
-    /// Where the reports are kept.
+    /// Where results are kept.
     pub memory: Memory,
-    /// Whom to wake.
+    /// Queue of reconciles to trigger.
     pub queue: Queue<Cassandra>,
-    /// Who may settle a ring.
+    /// Limits how many rings are set up at once.
     pub turns: Turns,
 }
 
 impl Health {
-    /// What the last round said. Starts another one if `every` has passed since the last one began; `None`: at once.
+    /// Result of the last round. Starts another round if `every` has passed since the last one began; `None`: at once.
     pub fn look(&self, target: Target, every: Option<Duration>) -> Option<Verdict> {
         let (verdict, due, gone) = self.memory.of(&target.uid, |known| {
             let checks = &mut known.checks;
@@ -79,7 +79,7 @@ impl Health {
         verdict
     }
 
-    /// In a task of its own: a panic in the driver must end in a verdict too, or the last one would stand for ever.
+    /// In a task of its own: if the driver panics there must still be a verdict, or the last one would stand for ever.
     async fn round(&self, target: &Target, asking: impl Future<Output = Round> + Send + 'static) {
         let round = tokio::spawn(asking).await.unwrap_or_else(|panic| {
             tracing::error!("a check of health did not come to its end: {panic}");
@@ -89,7 +89,7 @@ impl Health {
             if round.refused {
                 known.login = None;
             }
-            // Nodes that know no superuser, or no keyspace of the operator's, have begun anew.
+            // Nodes without the superuser, or without the operator's keyspace, have started over with empty data.
             if round.refused || round.unwritable {
                 known.settled = false;
             }
@@ -120,12 +120,12 @@ struct Round {
     report: Report,
     /// A node refused the login.
     refused: bool,
-    /// The operator's own keyspace cannot be written.
+    /// The operator's own keyspace refused the write.
     unwritable: bool,
 }
 
 impl Round {
-    /// Nothing was found out.
+    /// A round that found out nothing.
     fn broken() -> Self {
         let why = || Err("the check itself failed, a fault of this operator: its log says more".to_owned());
         let report = Report { accepting: why(), ready: why(), host_ids: BTreeMap::new() };
@@ -173,7 +173,7 @@ impl Round {
     }
 }
 
-/// Why a node said nothing.
+/// Why a node gave no answer.
 enum Silent {
     NoAddress,
     TooSlow(Duration),
@@ -203,7 +203,7 @@ async fn ask(sessions: &Sessions, target: &Target, pod: &PodSeen) -> Result<(Arc
     }
 }
 
-/// A node that streams (a repair, a rebuild) serves all the same.
+/// A node that streams (a repair, a rebuild) still serves clients, so streaming is not a problem.
 fn ring_problems(expected: usize, cluster: &str, views: &[View]) -> Vec<String> {
     let strangers = ring::strangers(cluster, views);
     let problems = ring::problems(expected, views);

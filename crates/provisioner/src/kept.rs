@@ -1,37 +1,37 @@
-//! What a ring keeps for its whole life although its spec does not say it.
+//! Values that a ring keeps for its whole life although its spec does not contain them.
 //!
-//! Cassandra saves the name of its cluster with the data and never starts under another one. So the name is chosen once, and
-//! written where it lives and dies with what it belongs to: on the PetSets while there are pods, and on the volume claims,
-//! which a deletion may leave for the next Cassandra of the name, or a backup for one of another namespace. Rings and volumes
-//! without the note were made before there was one, when the cluster was called as the Cassandra is.
+//! Cassandra saves the cluster name with the data and never starts under another one. So the name is chosen once and noted in
+//! an annotation: on the PetSets, and on the volume claims, which may outlive the Cassandra and be used by the next one of the
+//! same name, or be restored from a backup into another namespace. Rings and volumes without the annotation are older than it;
+//! their cluster name is the name of the Cassandra.
 //!
-//! The same holds for the settings that Cassandra lets nobody change on a node with data. What the user says of them when the ring
-//! is made holds for all nodes that it will ever have; of rings without the note nothing is known.
+//! The same holds for settings that Cassandra does not allow to change on a node with data. What the user sets when the ring is
+//! created holds for all nodes that it will ever have. For rings without these annotations, the values are not known.
 
 use std::collections::BTreeMap;
 
 use api::{PetSet, names};
 
-/// What a ring keeps.
+/// Values that a ring keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Name of the cluster, as its nodes know it.
+    /// The cluster name, as its nodes know it.
     pub cluster: String,
-    /// Secret of the operator's settings.
+    /// Name of the Secret with the operator's settings.
     pub config_secret: String,
-    /// Values of the settings that never change; empty where they were not noted.
+    /// Values of the settings that never change; empty if they were not noted.
     pub fixed: BTreeMap<String, String>,
 }
 
-/// Settings that never change, with the annotation that notes each and the value of a ring whose user says nothing.
+/// Settings that never change: name, annotation, and the value of a ring whose user sets none.
 const FIXED: [(&str, &str, &str); 2] = [
     ("num_tokens", names::NUM_TOKENS, "16"),
     ("partitioner", names::PARTITIONER, "org.apache.cassandra.dht.Murmur3Partitioner"),
 ];
 
 impl Kept {
-    /// What a new ring gets. The cluster's name is unique among the namespaces, so that a node which finds a node of another
-    /// ring at an address of its own ring turns it away instead of joining it.
+    /// Values for a new ring. The cluster name contains the namespace to be unique: a node that finds a node of another ring at
+    /// an address of its own ring then rejects it instead of joining it.
     pub fn new(namespace: &str, name: &str, uid: &str) -> Self {
         Self {
             cluster: format!("{name}.{namespace}"),
@@ -40,7 +40,7 @@ impl Kept {
         }
     }
 
-    /// Takes the values that the user says.
+    /// Takes the user's values, or the defaults.
     pub fn choose(&mut self, said: impl Fn(&str) -> Option<String>) {
         for (setting, _, default) in FIXED {
             let value = said(setting).unwrap_or_else(|| default.to_owned());
@@ -48,12 +48,12 @@ impl Kept {
         }
     }
 
-    /// What to write on the volume claims of a ring of this name.
+    /// Annotations for the volume claims of a ring of this name.
     pub fn note_of_claims(&self, name: &str) -> Option<BTreeMap<String, String>> {
         (self.cluster != name).then(|| [(names::CLUSTER_NAME.to_owned(), self.cluster.clone())].into())
     }
 
-    /// What to write on the PetSets of a ring of this name.
+    /// Annotations for the PetSets of a ring of this name.
     pub fn note(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let mut notes = self.note_of_claims(name).unwrap_or_default();
         for (setting, annotation, _) in FIXED {
@@ -62,7 +62,7 @@ impl Kept {
         (!notes.is_empty()).then_some(notes)
     }
 
-    /// What the PetSets of a ring say; `None` without any.
+    /// Reads the values back from the PetSets of a ring; `None` if there are none.
     pub fn of(name: &str, petsets: &[&PetSet]) -> Option<Self> {
         petsets.first()?;
         let of_petsets = || petsets.iter().filter_map(|petset| petset.metadata.annotations.as_ref());
@@ -82,7 +82,7 @@ impl Kept {
     }
 }
 
-/// The settings that an object is noted for.
+/// The settings noted in annotations.
 fn fixed(annotations: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let noted = |(setting, annotation, _): (&str, &str, &str)| {
         Some((setting.to_owned(), annotations.get(annotation)?.clone()))
@@ -90,7 +90,7 @@ fn fixed(annotations: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     FIXED.into_iter().filter_map(noted).collect()
 }
 
-/// The name of the cluster that an object is noted for.
+/// The cluster name noted in annotations.
 pub fn noted(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
     annotations?.get(names::CLUSTER_NAME).map(String::as_str)
 }

@@ -1,8 +1,8 @@
-//! Where things lie in a pod: what its spec says, and what `render-config` goes by.
+//! Paths and keys that the pod spec and `render-config` share.
 
 /// Configuration of the node, as the main container sees it.
 pub const CONFIG_PATH: &str = "/etc/cassandra";
-/// In that folder: the release of the image, where `render-config` reads it.
+/// File in that folder with the release of the image, for `render-config`.
 pub const RELEASE_FILE: &str = "release";
 /// Data of the node.
 pub const DATA_PATH: &str = "/var/lib/cassandra";

@@ -1,7 +1,7 @@
-//! Operator: a Cassandra becomes a running ring.
+//! Operator that turns a Cassandra object into a running ring.
 //!
-//! `controller` reads from top to bottom what happens to a Cassandra: observe, decide, apply, look after its health, tell
-//! its status. `render_config` is the part that runs in the pods.
+//! `controller` shows from top to bottom what happens to a Cassandra: observe, decide, apply, check health, write the status.
+//! `render_config` is the part that runs in the pods.
 
 mod apply;
 mod caches;
@@ -33,7 +33,7 @@ use anyhow::Context as _;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Of the binary, its lease and its field manager.
+/// Name of the binary, its lease and its field manager.
 const NAME: &str = "provisioner";
 
 /// Makes and keeps Cassandra rings as their `Cassandra` objects want them.
@@ -79,7 +79,7 @@ struct Run {
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         let definitions = api::schema::definitions()?;
         let runtime = || tokio::runtime::Runtime::new().context("cannot start the runtime");
@@ -99,7 +99,7 @@ impl Cli {
     }
 }
 
-/// The first process of a container does not end at SIGTERM by itself, and a node may wait for others for long.
+/// Ends at SIGTERM, which the first process of a container ignores by default; a node may wait for others for a long time.
 async fn until_terminated(
     work: impl Future<Output = Result<(), render_config::Error>>,
 ) -> anyhow::Result<()> {

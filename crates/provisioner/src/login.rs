@@ -1,4 +1,4 @@
-//! Which name and password open the ring.
+//! The operator's login to the ring.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use crate::desired;
 use crate::error::{Error, Refusal};
 use crate::plan::{Login, Plan};
 
-/// What is known of the login.
+/// The login, or why there is none.
 pub type Found = Result<Key, Refusal>;
 
-/// What opens the ring.
+/// How to log in.
 #[derive(Clone, Debug, Default)]
 pub struct Key {
-    /// None where anybody may do anything.
+    /// `None` if security is disabled.
     pub credentials: Option<Credentials>,
-    /// The Secret is gone, and may not be put back now.
+    /// The Secret is gone and cannot be restored now: why.
     pub lost: Option<Refusal>,
 }
 
-/// What to do when the Secret is not there.
+/// What to do if the Secret does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Make it: nothing has begun.
+    /// Create it: there is nothing of the ring yet.
     Make,
-    /// Nothing may be made now.
+    /// Create nothing now.
     Wait,
-    /// The ring knows a password already, and a new one would open nothing.
+    /// Report it: the ring already has a password, and a new one would not work.
     Tell,
 }
 
@@ -55,7 +55,7 @@ pub async fn find(context: &Context, plan: &Plan<'_>, when_missing: Missing) -> 
     if known.is_some() && !watched {
         return Ok(Ok(Key { credentials: known, lost: None }));
     }
-    // Not labelled as ours, so not watched: the user's own, or the cache has not seen it yet, or it is gone.
+    // Not in the cache, which holds only Secrets with our labels: it is the user's own, too new for the cache, or gone.
     let secret = match (context.read::<Secret>(&plan.namespace, name).await?, known) {
         (Some(secret), _) => secret,
         (None, _) if *external => return Ok(Err(missing(plan, name, true))),
@@ -103,7 +103,7 @@ async fn put_back(
     Ok(secret)
 }
 
-/// Marks a Secret of the operator's, made by an older release, as one that no tool may remove.
+/// Protects a Secret that an older release has created from tools that prune objects.
 pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
     let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
     let Some(secret) = context.caches.secrets.get(&plan.namespace, name) else { return Ok(()) };

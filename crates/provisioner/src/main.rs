@@ -1,4 +1,4 @@
-//! The provisioner: an operator, and the init container of the pods that it makes.
+//! The provisioner: an operator, and the init container of the pods that it creates.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match provisioner::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: Kubernetes shows it as the reason of a pod that does not start.
+            // On one line: Kubernetes shows it as the reason why a pod does not start.
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }

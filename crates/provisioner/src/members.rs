@@ -1,10 +1,10 @@
-//! Who belongs to a ring, as its nodes are told before they start.
+//! The members of a ring, as its nodes read them before they start.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The nodes of a ring, in its Secret of settings.
+/// The nodes of a ring, stored in its Secret of settings.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Members {

@@ -1,4 +1,4 @@
-//! A pod that is not made: a quota or Pod Security does not let it in, and only an event of its StatefulSet says so.
+//! Finds out why a pod is not created: a quota or Pod Security refuses it, and only an event of its StatefulSet says so.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::memory::Missing;
 use crate::observe::{Observed, PodSeen};
 use crate::plan::Plan;
 
-/// A pod is made in less.
+/// Normally a pod is created in less time than this.
 const SOON: Duration = Duration::from_secs(10);
-/// From one look at the events to the next.
+/// Interval between two reads of the events.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// Says of the first pod that is not there why it is not made. Events are read only while a pod is missing for longer than it
-/// takes to make one.
+/// Reports why the first missing pod is not created. Events are read only if it is missing for longer than it normally takes to
+/// create one.
 pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed) {
     let memory = &context.health.memory;
     let Some((petset, position)) = absent(context, plan, observed) else {
@@ -43,7 +43,7 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
     }
 }
 
-/// The first pod that is not there, although its PetSet is. Not where a pod in trouble says more.
+/// The first pod that is missing although its PetSet exists. `None` if a pod is in trouble, since that says more.
 fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String, usize)> {
     if observed.pods.iter().any(|pod| pod.trouble.is_some()) {
         return None;
@@ -63,7 +63,7 @@ fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String
     None
 }
 
-/// What the API server said when the pod was to be made.
+/// The API server's message when it refused to create the pod.
 async fn refusal(context: &Context, plan: &Plan<'_>, petset: &str, pod: &str) -> Option<String> {
     let of = format!("regarding.kind=StatefulSet,regarding.name={petset},reason=FailedCreate");
     let params = ListParams::default().fields(&of).limit(50);
@@ -77,7 +77,7 @@ async fn refusal(context: &Context, plan: &Plan<'_>, petset: &str, pod: &str) ->
             && event.note.as_ref().is_some_and(|note| note.contains(&format!("Pod {pod} ")))
     };
     let last = events.items.iter().filter(of_pod).max_by_key(|event| seen(event))?;
-    // "create Pod a in StatefulSet b failed error: " and then the words of the API server.
+    // "create Pod a in StatefulSet b failed error: " comes before the API server's message.
     let note = last.note.as_deref()?;
     Some(note.split_once("failed error: ").map_or(note, |(_, said)| said).to_owned())
 }

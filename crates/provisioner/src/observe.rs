@@ -1,4 +1,4 @@
-//! What is there of a Cassandra, taken from the caches only.
+//! The present state of a Cassandra's objects, read from the caches only.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,14 +9,14 @@ use k8s_openapi::jiff::Timestamp;
 use crate::caches::Caches;
 use crate::plan::Plan;
 
-/// What is there of a Cassandra.
+/// The present state of a Cassandra's objects.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// The PetSets, in the order of the racks.
     pub racks: Vec<RackSeen>,
     /// The pods, rack by rack.
     pub pods: Vec<PodSeen>,
-    /// The pod whose node is to join next, while the ring is made: those after it wait for it.
+    /// While the ring is being created: the pod whose node joins next. The pods after it wait for it.
     pub joins: Option<String>,
 }
 
@@ -25,9 +25,9 @@ pub struct Observed {
 pub struct RackSeen {
     /// Name of the PetSet.
     pub petset: String,
-    /// Pods that there should be.
+    /// Number of pods that it should have.
     pub desired: i32,
-    /// Pods that are ready; `None` if there is no PetSet.
+    /// Number of pods that are ready; `None` if there is no PetSet.
     pub ready: Option<i32>,
 }
 
@@ -38,13 +38,13 @@ pub struct PodSeen {
     pub name: String,
     /// Where it answers CQL.
     pub address: Option<SocketAddr>,
-    /// Kubernetes takes it for ready.
+    /// Kubernetes reports it as ready.
     pub ready: bool,
-    /// Why it does not start, or does not go.
+    /// Why it does not start, or does not terminate.
     pub trouble: Option<String>,
 }
 
-/// Looks into the caches.
+/// Reads the caches.
 pub fn observe(plan: &Plan, caches: &Caches, now: Timestamp) -> Observed {
     let racks = plan.racks.iter().map(|rack| RackSeen {
         petset: rack.petset.clone(),
@@ -71,17 +71,17 @@ fn joins(plan: &Plan, pods: &[PodSeen]) -> Option<String> {
 }
 
 impl Observed {
-    /// There is something of the ring already.
+    /// At least one PetSet exists.
     pub fn has_begun(&self) -> bool {
         self.racks.iter().any(|rack| rack.ready.is_some())
     }
 
-    /// There is a PetSet of this name.
+    /// A PetSet of this name exists.
     pub fn has(&self, petset: &str) -> bool {
         self.racks.iter().any(|rack| rack.petset == petset && rack.ready.is_some())
     }
 
-    /// Every rack has all its pods ready.
+    /// Every rack has all its pods, and they are ready.
     pub fn is_complete(&self) -> bool {
         self.racks.iter().all(|rack| rack.ready == Some(rack.desired))
             && self.pods.iter().all(|pod| pod.ready)
@@ -110,7 +110,7 @@ fn seen(name: String, pod: &Pod, now: Timestamp) -> PodSeen {
     }
 }
 
-/// Why a pod does not start, or does not go.
+/// Why a pod does not start, or does not terminate.
 fn trouble(pod: &Pod, now: Timestamp) -> Option<String> {
     if pod.metadata.deletion_timestamp.is_some() {
         return operator::pod::overstay(pod, now);

@@ -1,13 +1,13 @@
-//! How often a Cassandra is looked at.
+//! How often the nodes of a Cassandra are checked.
 
 use std::time::Duration;
 
 use crate::observe::PodSeen;
 
-/// What changes is looked at this often.
+/// Interval while something changes.
 const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
-/// Slows down while nothing changes: a ring that does not answer would be asked every few seconds for ever.
+/// Slows down while nothing changes, so that a ring that does not answer is not asked every few seconds for ever.
 #[derive(Default)]
 pub struct Pace {
     seen: Option<(Option<i64>, Vec<PodSeen>)>,
@@ -15,7 +15,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Takes up speed again if the spec or a pod has changed. Answers whether it has.
+    /// Resets the interval if the spec or a pod has changed. Returns whether it has.
     pub fn look(&mut self, generation: Option<i64>, pods: &[PodSeen]) -> bool {
         let now = (generation, pods);
         let changed = self.seen.as_ref().is_none_or(|(before, seen)| (*before, seen.as_slice()) != now);
@@ -26,12 +26,12 @@ impl Pace {
         changed
     }
 
-    /// Something was tried, and gave what it gave before; or it did not.
+    /// Counts a check or an attempt; `same`: with the same result as before.
     pub fn tried(&mut self, same: bool) {
         self.calm = if same { self.calm.saturating_add(1) } else { 0 };
     }
 
-    /// From one look to the next; `period` is that of a ring that is well.
+    /// Interval until the next check; `period` is the interval of a ready ring.
     pub fn every(&self, ready: bool, period: Duration) -> Duration {
         let slower = ON_ITS_WAY.saturating_mul(2_u32.saturating_pow(self.calm));
         if ready { period } else { period.min(slower) }

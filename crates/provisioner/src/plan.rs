@@ -1,4 +1,4 @@
-//! What follows from the spec of a Cassandra alone: its racks, pods and seeds, and where its login is kept.
+//! Everything that follows from the spec of a Cassandra alone: racks, pods, seeds, and where its login is stored.
 
 use api::cassandra::StorageType;
 use api::labels::{self, Labels};
@@ -11,16 +11,16 @@ use kube::{Resource, ResourceExt};
 
 use crate::kept::Kept;
 
-/// The one datacenter of every ring.
+/// Name of the only datacenter of every ring.
 pub const DATACENTER: &str = "dc1";
 
 /// Rack of a Cassandra without topology.
 const STANDALONE: &str = "standalone";
 
-/// Seeds that a ring has at least, if it has so many nodes.
+/// Smallest number of seeds, as far as the ring has that many nodes.
 const SEEDS: i32 = 3;
 
-/// A Cassandra, read once for all that is built for it.
+/// A Cassandra with everything derived from its spec that the builders need.
 pub struct Plan<'a> {
     /// The object itself.
     pub cassandra: &'a Cassandra,
@@ -28,38 +28,38 @@ pub struct Plan<'a> {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its racks; a standalone node is one too.
+    /// Its racks; a standalone node counts as one.
     pub racks: Vec<Rack<'a>>,
     /// How to log in.
     pub login: Login,
-    /// What the ring keeps; that of a new one until `recall` has looked.
+    /// Values that the ring keeps; those of a new ring until `recall` has read them.
     pub kept: Kept,
 }
 
-/// One PetSet to be.
+/// A rack, and the PetSet that it becomes.
 pub struct Rack<'a> {
     /// The rack as Cassandra knows it.
     pub name: &'a str,
-    /// Its PetSet.
+    /// Name of its PetSet.
     pub petset: String,
-    /// Its nodes.
+    /// Number of nodes.
     pub replicas: i32,
-    /// Claim of each node; without one its data lives in the pod.
+    /// Volume claim of each node; `None`: ephemeral.
     pub storage: Option<&'a PersistentVolumeClaimSpec>,
-    /// What the user says about its pods.
+    /// The user's template for its pods.
     pub template: Option<&'a PodTemplate>,
 }
 
 /// How to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// Anybody may do anything.
+    /// Security is disabled: no login is needed.
     Open,
     /// With the name and password of a Secret.
     Secret {
         /// Name of the Secret.
         name: String,
-        /// The user makes it; the operator never does.
+        /// The user creates it; the operator never does.
         external: bool,
     },
 }
@@ -72,7 +72,7 @@ impl Rack<'_> {
 }
 
 impl<'a> Plan<'a> {
-    /// Reads a Cassandra.
+    /// Derives the plan from a Cassandra.
     pub fn of(cassandra: &'a Cassandra) -> Self {
         let (spec, name) = (&cassandra.spec, cassandra.name_any());
         let racks = match &spec.topology {
@@ -119,8 +119,9 @@ impl<'a> Plan<'a> {
         self.racks.iter().flat_map(|rack| (0..rack.replicas).map(|n| names::pod(&rack.petset, n)))
     }
 
-    /// Host names of all nodes in the order in which they join: the first ones of all racks, then the second ones, and so on. With
-    /// its own rack in the ring and others not, Cassandra could not choose tokens for a node.
+    /// Host names of all nodes in the order in which they join: the first node of every rack, then the second of every rack,
+    /// and so on. Otherwise Cassandra could not allocate tokens for the second node of a rack while other racks have no node
+    /// yet.
     pub fn order(&self) -> Vec<String> {
         let largest = self.racks.iter().map(|rack| rack.replicas).max().unwrap_or_default();
         let of_rank = |n: i32| {
@@ -129,8 +130,8 @@ impl<'a> Plan<'a> {
         (0..largest).flat_map(of_rank).collect()
     }
 
-    /// Copies of data that tokens are chosen for: Cassandra can do it for as many racks as there are, for one rack, or for fewer
-    /// copies than racks.
+    /// Replication factor for which tokens are allocated. Cassandra can do that for as many racks as copies, for a single rack,
+    /// or for more racks than copies.
     pub fn copies_to_spread(&self) -> u32 {
         if self.racks.len() == 2 { 2 } else { 3 }
     }
@@ -140,8 +141,8 @@ impl<'a> Plan<'a> {
         format!("{}.{service}.{}.svc", names::pod(&rack.petset, n), self.namespace)
     }
 
-    /// Host names of the nodes that a starting node asks for the ring: some of every rack, so that any one rack may be
-    /// gone, and at least three in all. Computed from the spec, never from who is up.
+    /// Host names of the seeds: some of every rack, so that a node can start while any one rack is down, and at least three in
+    /// all. They depend on the spec only, never on which nodes are up.
     pub fn seeds(&self) -> Vec<String> {
         let racks = i32::try_from(self.racks.len()).unwrap_or(i32::MAX).max(1);
         let per_rack = ((SEEDS + racks - 1) / racks).max(1);
@@ -150,12 +151,12 @@ impl<'a> Plan<'a> {
         self.racks.iter().flat_map(of_rack).collect()
     }
 
-    /// Copies of logins and permissions: three, or as many as there are nodes.
+    /// Replication of `system_auth` (logins and permissions): three copies, or as many as there are nodes.
     pub fn system_auth(&self) -> Replication {
         copies(self.nodes().min(3))
     }
 
-    /// A copy on every node.
+    /// Replication with a copy on every node.
     pub fn everywhere(&self) -> Replication {
         copies(self.nodes())
     }
@@ -165,7 +166,7 @@ impl<'a> Plan<'a> {
         labels::object_labels(&self.name, self.cassandra.labels())
     }
 
-    /// Metadata of an object that is to go with this Cassandra.
+    /// Metadata of an object owned by this Cassandra.
     pub fn meta(&self, name: String) -> ObjectMeta {
         ObjectMeta {
             name: Some(name),

@@ -1,4 +1,4 @@
-//! Reads what a ring keeps from what is there of it: see [`crate::kept`].
+//! Reads the values that a ring keeps (see [`crate::kept`]) from its existing objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::kept::{Kept, noted};
 use crate::plan::Plan;
 use crate::render_config;
 
-/// Puts into the plan what the ring keeps. Until it has been whole for the first time, the user may still say other values.
+/// Puts the values that the ring keeps into the plan. Until all nodes were up once, the user can still change the settings.
 pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
     if let Err(refusal) = named(context, plan).await? {
         return Ok(Err(refusal));
@@ -28,7 +28,7 @@ pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(),
     Ok(Ok(()))
 }
 
-/// The name of the cluster and of the Secret. Volumes are asked only when there is no PetSet.
+/// The cluster name and the name of the Secret. Volume claims are listed only if there is no PetSet.
 async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
     let petsets: Vec<Arc<PetSet>> = plan
         .racks
@@ -52,7 +52,7 @@ async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refu
     let clusters: BTreeSet<_> = noted.values().copied().collect();
     match clusters.into_iter().collect::<Vec<_>>()[..] {
         [] => Ok(Ok(())),
-        // What their data was made with, nobody has noted on them.
+        // The volumes carry no note of the settings that their data was written with.
         [one] => {
             one.clone_into(&mut plan.kept.cluster);
             plan.kept.fixed.clear();
@@ -62,7 +62,7 @@ async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refu
     }
 }
 
-/// What the user says of the settings: the inline ones win over those of the Secret.
+/// The user's settings; the inline ones win over those of the Secret.
 async fn user_settings(context: &Context, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
     let Some(configuration) = &plan.cassandra.spec.configuration else { return Ok(vec![]) };
     let secret = match &configuration.secret_name {

@@ -1,6 +1,7 @@
-//! The only CQL that alters a ring: the superuser, the copies of logins, the operator's own keyspace.
+//! The only CQL statements that change a ring: they set up the superuser, the replication of `system_auth` and the operator's
+//! own keyspace.
 //!
-//! It runs in the reconcile itself, never beside it: once a halt is answered, nothing of it can be in flight.
+//! They run inside the reconcile, never in a task of their own: once a halt is answered, none of them can still be in flight.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,17 +13,17 @@ use tokio::sync::Semaphore;
 
 use crate::plan::Plan;
 
-/// A login on a busy node takes a bcrypt hash.
+/// Generous, because a login costs a busy node a bcrypt hash.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const NO_ADDRESS: &str = "no pod has an address yet";
 
-/// Rings that may be settled for the first time at once, and as many of those that were tried before: a frozen one holds up
-/// its worker, and a halt must find a free one that answers it.
+/// How many rings are set up at once, counted separately for first attempts and for retries. A ring that hangs blocks its
+/// worker, and there must be a free worker to answer a halt.
 const AT_ONCE: usize = 3;
-/// How long one of them may take.
+/// Time limit of one attempt.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Whose turn it is to settle its ring. Those that were tried in vain have turns of their own, so that they hold up no new one.
+/// Limits how many rings are set up at once. Retries have a limit of their own, so that they delay no new ring.
 /// Clones share it.
 #[derive(Clone)]
 pub struct Turns {
@@ -38,7 +39,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Settles in its turn, and in bounded time; `None`: it is not its turn.
+    /// Runs `settle` with a time limit; `None` if too many others are running. `again`: an earlier attempt has failed.
     pub async fn take<T>(
         &self,
         again: bool,
@@ -51,8 +52,8 @@ impl Turns {
     }
 }
 
-/// Makes the ring as it should be before anybody uses it. May be repeated; when all is done it asks three questions.
-/// Answers what was found to be less than it was made with and left so, since others may use the ring.
+/// Sets up the ring. Can be repeated; if everything is done already, it costs three queries. Returns what has fewer copies than
+/// it should and was not changed, because others may already use the ring.
 pub async fn settle(
     plan: &Plan<'_>,
     sessions: &Sessions,
@@ -72,7 +73,7 @@ pub async fn settle(
     Ok(flaws)
 }
 
-/// By the first node that knows one of the logins: after a change of replication not every node knows each role.
+/// Uses the first node that accepts one of the logins: after a change of replication not every node has every role.
 async fn secure(
     plan: &Plan<'_>,
     sessions: &Sessions,

@@ -1,4 +1,4 @@
-//! What a Cassandra's status says.
+//! Builds the status of a Cassandra.
 
 use api::cassandra::{CassandraStatus, Phase, condition_type as type_};
 use api::condition::{self, Statement};
@@ -11,24 +11,24 @@ use crate::error::Refusal;
 use crate::health::listed;
 use crate::observe::Observed;
 
-/// Reason of a pod that does not start, worth an event of its own.
+/// Reason of the condition while a pod does not start; each new message gets an event.
 pub const POD_FAILING: &str = "PodFailing";
 
-/// What was found out about a Cassandra.
+/// The results of one reconcile.
 pub struct Findings<'a> {
-    /// What is there.
+    /// Its objects.
     pub observed: &'a Observed,
-    /// Why nothing more can be made.
+    /// Why the ring cannot be provisioned.
     pub refusal: Option<&'a Refusal>,
-    /// The objects that are not as they should be; `None` if nobody looked.
+    /// The objects that could not be applied; `None` if that was not tried.
     pub not_applied: Option<Vec<Refusal>>,
-    /// What is not any more as the ring was made; `None` if nobody looked.
+    /// What differs from how the ring was created; `None` if that was not checked.
     pub flaws: Option<Vec<Refusal>>,
-    /// What the nodes say; `None` if they have not been asked yet.
+    /// Result of the health checks; `None` before the first one.
     pub verdict: Option<&'a Verdict>,
 }
 
-/// The status with the answer to the halt, and all else as it was.
+/// The present status, with only the answer to the halt updated.
 pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
     let mut status = cassandra.status.clone().unwrap_or_default();
     if let Some(answer) = halt::answer(cassandra) {
@@ -37,7 +37,7 @@ pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
     status
 }
 
-/// The status that follows from what was found out.
+/// The status that follows from the findings.
 pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraStatus {
     let Findings { observed, refusal, not_applied, flaws: of_ring, verdict } = findings;
     let mut status = answered(cassandra, now);
@@ -73,10 +73,10 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
 
     let Some(verdict) = verdict else { return finished(cassandra, status) };
     let threshold = u32::try_from(cassandra.spec.health_checker.failure_threshold).unwrap_or(1);
-    // A True stays until enough checks in a row have failed.
+    // A condition stays True until enough checks in a row have failed.
     let holds = |type_: &str, failures: u32| failures < threshold && condition::is_true(before, type_);
     let Verdict { report, silent, failed } = verdict;
-    // Its nodes are told who belongs to the ring before it is called Ready: from then on a request may halt the Cassandra.
+    // The nodes must get the list of members before the ring becomes Ready, because a request may then halt the Cassandra.
     let others = !report.host_ids.is_empty() && report.host_ids != status.host_ids;
     if others {
         status.host_ids.clone_from(&report.host_ids);
@@ -112,7 +112,7 @@ fn check(
     }
 }
 
-/// A condition that is not there before something is wrong.
+/// Sets a condition that appears only once something is wrong.
 fn flaws(
     say: &mut impl FnMut(&str, bool, &str, String),
     type_: &str,
@@ -166,10 +166,10 @@ fn name_of(cassandra: &Cassandra) -> &str {
     cassandra.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// Conditions whose every new reason is worth an event.
+/// Conditions for which every new reason or message gets an event.
 const TELLS: [&str; 3] = [type_::PROVISIONING_STARTED, type_::OBJECTS_APPLIED, type_::SETTLED];
 
-/// The conditions of `after` that an event should tell of: what turned, and each new reason why nothing goes on.
+/// The conditions of `after` that deserve an event: those whose status has changed, and each new reason why something is stuck.
 pub fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
     let is_news = |new: &&Condition| match condition::get(before, &new.type_) {
         Some(old) if old.status != new.status => true,
@@ -183,8 +183,8 @@ pub fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Conditi
     after.iter().filter(is_news).collect()
 }
 
-/// Whether news is bad. While a request has halted the Cassandra, its pods are renewed on purpose: that one is away is the
-/// course of things, and what goes wrong is told by the request. A pod that does not start stays bad news.
+/// Whether a condition is a warning. While a request has halted the Cassandra, its pods are replaced on purpose, so a missing one
+/// is normal and the request reports any failure. A pod that does not start is a warning even then.
 pub fn is_bad(cassandra: &Cassandra, news: &Condition) -> bool {
     const COURSE: [&str; 3] = [type_::REPLICA_READY, type_::ACCEPTING_CONNECTION, type_::READY];
     if news.status == "True" || news.type_ == type_::PAUSED {

@@ -123,7 +123,7 @@ fn a_watch_flows_and_stands_still_while_the_proxy_is_silent() {
     let mut line = String::new();
     while !line.starts_with('3') {
         line.clear();
-        // Past the head and the sizes of the pieces.
+        // Skip the head and the sizes of the chunks.
         assert_ne!(watch.read_line(&mut line).unwrap(), 0);
     }
     proxy.set(Fault::Silent);

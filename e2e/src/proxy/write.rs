@@ -1,4 +1,4 @@
-//! A request that changes something, taken apart.
+//! A parsed request that changes something.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Write {
     pub name: String,
     /// What was sent.
     pub body: Value,
-    /// What the server answered, if it was asked and has.
+    /// HTTP status of the response; `None` if the request was not forwarded, or before the response.
     pub status: Option<u16>,
 }
 
@@ -41,7 +41,7 @@ impl Write {
         (write.resource != "leases").then_some(write)
     }
 
-    /// What it puts at this path, if it is a JSON patch that does.
+    /// The value that it sets at this path, if it is a JSON patch that does.
     pub fn value(&self, path: &str) -> Option<&Value> {
         let mut operations = self.body.as_array().into_iter().flatten();
         operations.find(|operation| operation["path"] == path).map(|operation| &operation["value"])
@@ -55,7 +55,7 @@ impl fmt::Display for Write {
     }
 }
 
-/// Namespace, resource with its part, and name, from a path such as `/api/v1/namespaces/n/pods/p/eviction`.
+/// Namespace, resource with subresource, and name, from a path such as `/api/v1/namespaces/n/pods/p/eviction`.
 fn split(path: &str) -> (String, String, String) {
     let mut words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
     words.drain(..words.len().min(if path.starts_with("/apis/") { 3 } else { 2 }));

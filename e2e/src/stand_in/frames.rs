@@ -1,4 +1,4 @@
-//! As much of CQL's protocol (version 4) as the driver of the operators speaks.
+//! The part of the CQL protocol (version 4) that the operators' driver uses.
 
 use std::net::IpAddr;
 
@@ -37,7 +37,7 @@ pub enum Response {
 const HEADER: usize = 9;
 const RESPONSE: u8 = 0x84;
 
-/// The next request, and its number.
+/// The next request, and its stream id.
 pub async fn read(stream: &mut TcpStream) -> Result<([u8; 2], Request)> {
     let mut header = [0; HEADER];
     stream.read_exact(&mut header).await?;
@@ -67,7 +67,7 @@ fn text<const N: usize>(body: &[u8]) -> Result<String> {
     Ok(std::str::from_utf8(rest.get(..length).context("cut off")?)?.to_owned())
 }
 
-/// Answers the request of that number.
+/// Sends the response to the request with this stream id.
 pub async fn write(stream: &mut TcpStream, number: [u8; 2], response: Response) -> Result<()> {
     let (operation, body) = encode(response)?;
     let mut frame = vec![RESPONSE, 0, number[0], number[1], operation];
@@ -104,7 +104,7 @@ fn encode(response: Response) -> Result<(u8, Vec<u8>)> {
         Response::Prepared(statement) => {
             body.extend([0, 0, 0, 4]);
             string(&mut body, &statement)?;
-            // Neither variables nor, yet, a description of the rows.
+            // No variables, and no description of the rows yet.
             body.extend([0; 12]);
             body.extend([0, 0, 0, 4, 0, 0, 0, 0]);
             0x08

@@ -1,9 +1,8 @@
-//! A stand-in for Cassandra, where pods only pretend to run.
+//! A stand-in for Cassandra on fake nodes, whose pods only pretend to run.
 //!
-//! It listens at the address of every pod of a fake node for as long as the pod is there, and tells over CQL what the
-//! operators ask: a ring that is whole, in which each node runs the release that its pod's image names. It lets anyone in,
-//! keeps nothing but the rows of the health check, and is good for nothing else: how the operators get on with Cassandra itself is
-//! proved by the tests of real rings.
+//! It listens at the address of every pod of a fake node for as long as the pod exists, and answers the operators' CQL queries
+//! with a whole ring, in which each node runs the release that its pod's image names. It accepts every login and stores only
+//! the rows of the health check. How the operators work with Cassandra itself is proved by the tests of real rings.
 
 mod frames;
 mod tables;
@@ -33,7 +32,7 @@ struct World {
     health: Arc<Mutex<HashMap<String, String>>>,
 }
 
-/// Stands in for Cassandra in all pods of fake nodes, until it is dropped or an address cannot be had.
+/// Stands in for Cassandra in all pods of fake nodes, until it is dropped or cannot listen at an address.
 pub async fn serve(client: Client) -> Result<()> {
     let config = watcher::Config::default().labels(labels::ALL_SELECTOR);
     let (pods, writer) = reflector::store();
@@ -41,11 +40,11 @@ pub async fn serve(client: Client) -> Result<()> {
     let mut news = pin!(reflector(writer, news));
     let world = World { pods, health: Arc::default() };
     let mut listeners = HashMap::<String, JoinSet<Result<()>>>::new();
-    // What goes wrong with the watch, it mends by itself.
+    // The watch recovers from errors by itself.
     while news.next().await.is_some() {
         let nodes = world.nodes();
         let uids: HashSet<&str> = nodes.iter().map(|node| node.uid.as_str()).collect();
-        // With the listener its connections go: the node has stopped, and its address is free for another.
+        // The node has stopped: the listener ends with its connections, and the address is free for another node.
         for (_, mut gone) in listeners.extract_if(|uid, _| !uids.contains(uid.as_str())) {
             gone.shutdown().await;
         }

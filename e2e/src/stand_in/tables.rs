@@ -1,4 +1,4 @@
-//! What a node tells: its system tables, and the table of the health check.
+//! The tables of a node: its system tables, and the table of the health check.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::frames::Response;
 
-/// What the names of fake nodes begin with.
+/// Prefix of the names of fake nodes.
 const FAKE: &str = "fake-";
 
 /// A node as its pod describes it.
@@ -30,7 +30,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// None: it runs elsewhere, has no address yet or is no node of Cassandra.
+    /// `None` if the pod runs elsewhere, has no address yet or is no node of Cassandra.
     pub fn of(pod: &Pod) -> Option<Self> {
         let label = |key: &str| pod.labels().get(key).cloned().unwrap_or_default();
         let spec = pod.spec.as_ref()?;
@@ -62,7 +62,7 @@ impl Node {
             "rpc_address": self.address,
             "host_id": uuid(&self.identity),
             "release_version": self.release,
-            // Two releases have different system tables.
+            // Two releases have different system tables, and so different schema versions.
             "schema_version": uuid(&self.release),
             "cluster_name": self.cluster,
             "data_center": "dc1",
@@ -79,7 +79,7 @@ impl Node {
             "address": self.address,
             "status_with_port": "NORMAL,0",
             "generation": 1,
-            // Moves between any two looks.
+            // Changes between any two queries.
             "heartbeat": now / 10 % 1_000_000_000,
             "release_version": self.release,
             "schema": uuid(&self.release),
@@ -87,7 +87,7 @@ impl Node {
     }
 }
 
-/// What `own` says to a statement, where `nodes` are those that are up, and `health` the rows of the health check.
+/// The response of the node `own` to a statement. `nodes` are those that are up, `health` the rows of the health check.
 pub fn answer(statement: &str, own: &Node, nodes: &[Node], health: &mut HashMap<String, String>) -> Response {
     if let Some((node, value)) = health_row(statement) {
         health.insert(node.to_owned(), value.to_owned());
@@ -105,7 +105,7 @@ fn health_row(statement: &str) -> Option<(&str, &str)> {
     Some((node.trim_matches('\''), value))
 }
 
-/// All rows of a table; none if there is no such table.
+/// All rows of a table; `None` if there is no such table.
 fn rows(table: &str, own: &Node, ring: &[&Node], health: &HashMap<String, String>) -> Option<Vec<Value>> {
     let peers = ring.iter().filter(|node| node.uid != own.uid);
     Some(match table {
@@ -129,7 +129,7 @@ fn rows(table: &str, own: &Node, ring: &[&Node], health: &HashMap<String, String
     })
 }
 
-/// Replicated as the provisioner wants it in a ring of three nodes.
+/// A keyspace that is replicated as the provisioner wants it in a ring of three nodes.
 fn keyspace(name: &str) -> Value {
     let class = "org.apache.cassandra.locator.NetworkTopologyStrategy";
     json!({ "keyspace_name": name, "durable_writes": true, "replication": { "class": class, "dc1": "3" } })
@@ -150,7 +150,7 @@ fn select(statement: &str, rows: impl Fn(&str) -> Option<Vec<Value>>) -> Option<
     Some(Response::Rows { columns, rows })
 }
 
-/// The same for the same thing, always.
+/// A UUID that is always the same for the same thing.
 fn uuid(thing: &impl Hash) -> String {
     let digits = format!("{:016x}{:016x}", number(thing), number(&("more", number(thing))));
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])

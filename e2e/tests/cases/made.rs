@@ -1,4 +1,4 @@
-//! How a Cassandra comes to be, or does not: each in a namespace of its own.
+//! Creating a Cassandra: each case in a namespace of its own.
 
 use anyhow::{Result, ensure};
 use e2e::audit;
@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
 
 const LOGIN: Login = Login::Secret("db-auth");
 
-/// Plays a case in a fresh namespace, and leaves none.
+/// Plays a case in a fresh namespace, and removes the namespace.
 fn in_namespace(name: &str, play: impl FnOnce() -> Result<String>) -> Result<String> {
     fresh_namespace(name)?;
     let said = play()?;
@@ -44,7 +44,7 @@ fn quota() -> Result<String> {
             "spec": { "hard": { "count/petsets.apps.k8s.appscode.com": "0" } },
         });
         apply(&quota.to_string())?;
-        // It counts only when its controller has seen it.
+        // A quota counts only when its controller has seen it.
         wait_for("the quota", N, 60, || {
             let used = get(N, "resourcequota/none")?["status"]["used"].clone();
             Ok((!used.is_null()).then_some(()))
@@ -57,7 +57,7 @@ fn quota() -> Result<String> {
     })
 }
 
-/// The account, the Secret of the settings and the Cassandra have names that the operator might have wanted.
+/// A ServiceAccount, a Secret with settings and a Cassandra have names that the operator might use itself.
 fn names_in_use() -> Result<String> {
     const N: &str = "cases-names";
     in_namespace(N, || {
@@ -95,7 +95,7 @@ fn last_line(text: &str) -> String {
     text.lines().last().unwrap_or_default().trim().to_owned()
 }
 
-/// A quota forbids load balancers; the ring is made nevertheless. What can never be made is refused at once.
+/// A quota forbids load balancers; the ring is created nevertheless. A Service that can never exist is refused at once.
 fn service() -> Result<String> {
     const N: &str = "cases-service";
     in_namespace(N, || {
@@ -122,7 +122,7 @@ fn service() -> Result<String> {
     })
 }
 
-/// A policy does what other platforms do: each container runs as a user of the namespace's range.
+/// A policy enforces what other platforms do: each container must run as a user in the namespace's range.
 fn user_ids() -> Result<String> {
     const N: &str = "cases-users";
     in_namespace(N, || {
@@ -142,7 +142,7 @@ fn user_ids() -> Result<String> {
     })
 }
 
-/// What a policy engine of the cluster forbids in one namespace, until it is dropped.
+/// An admission policy that forbids something in one namespace, until it is dropped.
 pub struct Policy(String);
 
 impl Policy {
@@ -179,7 +179,7 @@ impl Drop for Policy {
     }
 }
 
-/// The longest names that are let in, and options of the resolver.
+/// The longest names that are accepted, and options of the resolver.
 fn limits() -> Result<String> {
     const N: &str = "cases-limits";
     in_namespace(N, || {
@@ -204,7 +204,7 @@ fn limits() -> Result<String> {
     })
 }
 
-/// A pod of one ring asks a node of another one of the same name, as it does when an address is used again.
+/// A pod of one ring contacts a node of another ring of the same name, as it does when an address is reused.
 fn same_name() -> Result<String> {
     const LIVE: &str = "cases-live";
     in_namespace(LIVE, || {
@@ -220,7 +220,7 @@ fn same_name() -> Result<String> {
     })
 }
 
-/// Two racks, of which the second takes the node of the other ring for the seed in the first.
+/// Two racks. For the second one, the name of the seed in the first rack resolves to the node of the other ring.
 fn stranger(namespace: &str, address: &str) -> Result<String> {
     let mut dev = ring(namespace, "db", "4.1.10");
     let racks = dev["spec"]["topology"]["rack"].as_array_mut().map(std::mem::take).unwrap_or_default();
@@ -229,7 +229,7 @@ fn stranger(namespace: &str, address: &str) -> Result<String> {
     racks[1]["podTemplate"]["spec"]["hostAliases"] = json!([{ "ip": address, "hostnames": [seed] }]);
     dev["spec"]["topology"]["rack"] = json!(racks);
     apply(&dev.to_string())?;
-    // It may come to be Ready, by its own seed in the same rack, or say whom it reached: what it must not is join the other ring.
+    // It may become Ready through the seed in its own rack, or report whom it reached. It must not join the other ring.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(150);
     while std::time::Instant::now() < deadline {
         if text(&get(namespace, "cas/db")?, "/status/phase") == "Ready" {
@@ -281,7 +281,7 @@ pub fn restart_the_provisioner() -> Result<()> {
     kubectl(&["rollout", "status", "-n", "cassandra-operators", deployment, "--timeout=120s"]).map(drop)
 }
 
-/// Edits the Cassandra, and waits until the provisioner has seen it and finds it Ready.
+/// Edits the Cassandra, and waits until the provisioner has seen the edit and finds the Cassandra Ready.
 fn seen_again(namespace: &str) -> Result<()> {
     let seconds =
         text(&get(namespace, "cas/db")?, "/spec/healthChecker/timeoutSeconds").parse().unwrap_or(10);
@@ -294,7 +294,7 @@ fn seen_again(namespace: &str) -> Result<()> {
     })
 }
 
-/// Kubernetes takes away what the operators look after, in an order of its own: they must not put it back.
+/// Kubernetes deletes the objects that the operators manage, in an order of its own: they must not create them again.
 fn namespace_deleted() -> Result<String> {
     const N: &str = "cases-deleted";
     fresh_namespace(N)?;
@@ -310,7 +310,7 @@ fn namespace_deleted() -> Result<String> {
     let writes =
         audit::since(&mark)?.into_iter().filter(|request| request.is_write() && request.namespace == N);
     let (refused, others): (Vec<_>, Vec<_>) = writes.partition(|request| request.code == 403);
-    // Nobody knows that a namespace ends before a write says so, and those of several Cassandras may be under way side by side.
+    // Only a refused write shows that the namespace is being deleted, and writes for several Cassandras may be under way at once.
     ensure!(refused.len() <= names.len(), "{} writes were refused: {refused:#?}", refused.len());
     Ok(format!("{} writes were refused, {} were not", refused.len(), others.len()))
 }

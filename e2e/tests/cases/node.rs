@@ -1,4 +1,4 @@
-//! What befalls a single node that is in use.
+//! What can happen to a single node in use.
 
 use anyhow::{Result, ensure};
 use e2e::client::{Login, cql};
@@ -21,7 +21,7 @@ pub const DB: &str = "cas/db";
 pub const LOGIN: Login = Login::Secret("db-auth");
 const TRACKED: &str = "argocd.argoproj.io/instance";
 
-/// The node, made if it is not there, Ready, with a row in it.
+/// Creates the node with a row in it, unless it exists, and waits until it is Ready.
 pub fn node() -> Result<()> {
     if text(&get(N, DB).unwrap_or_default(), "/status/phase").is_empty() {
         fresh_namespace(N)?;
@@ -46,14 +46,15 @@ pub fn ready() -> Result<()> {
     phase(N, DB, &["Ready"], 240).map(drop)
 }
 
-/// All that was acknowledged is there.
+/// The acknowledged row is there.
 pub fn has_its_row() -> Result<()> {
     let rows = cql(N, "db", &LOGIN, "SELECT id FROM shop.orders")?;
     ensure!(rows.len() == 1, "{} rows instead of one", rows.len());
     Ok(())
 }
 
-/// What has the application's label, no owner, and is not in Git, is deleted by the tool. Then the very Secret goes.
+/// A GitOps tool deletes objects that have the application's label, no owner, and are not in Git. Then the Secret itself is
+/// deleted.
 fn pruned() -> Result<String> {
     node()?;
     let label = format!("{TRACKED}=shop-db");
@@ -99,7 +100,7 @@ fn service() -> Result<String> {
     Ok(said)
 }
 
-/// As a backup tool restores: without uids, owners, finalizers and status.
+/// Restores as a backup tool does: without UIDs, owners, finalizers and status.
 fn restored() -> Result<String> {
     node()?;
     let mut dump = get(N, "sa,secret,svc,pdb,petset,appbinding,cassandra")?;
@@ -113,7 +114,7 @@ fn restored() -> Result<String> {
         let created = apply(&object.to_string());
         ensure!(created.is_ok(), "{} {}: {created:?}", object["kind"], object["metadata"]["name"]);
     }
-    // What it has been is still in the status of nothing: it is found out anew.
+    // No status was restored: the provisioner must find out everything anew.
     wait_for("the provisioner to look at it", N, 60, || {
         Ok((!get(N, DB)?["status"]["phase"].is_null()).then_some(()))
     })?;
@@ -152,7 +153,7 @@ fn stripped(mut object: Value) -> Value {
     object
 }
 
-/// The backup was taken while a request had halted it, and there is no such request.
+/// The backup was taken while a request had halted the Cassandra, and that request does not exist any more.
 fn restored_in_the_middle() -> Result<String> {
     const M: &str = "cases-middle";
     fresh_namespace(M)?;

@@ -1,5 +1,5 @@
-//! Updates that somebody does not let happen: each is told while it waits, ends at its timeout, and leaves a ring that is whole and
-//! resumed.
+//! Updates that something in the cluster does not allow: each reports the reason while it waits, ends at its timeout, and leaves
+//! a ring that is whole and resumed.
 
 use anyhow::{Result, ensure};
 use e2e::client::{Login, cql};
@@ -32,7 +32,7 @@ pub const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
 const SOURCE: &str = "4.1.9";
 /// Characters that break a statement which is not quoted with care.
 pub const LOGIN: Login = Login::Plain("Ops \"Admin\"@shop", "p'a\"s$s\\w{}%;-- ö");
-/// Settings that are false, and older names of settings.
+/// Settings with the value false, and settings under older names.
 pub const SETTINGS: &str = "\
 auto_snapshot: false
 rpc_keepalive: false
@@ -46,7 +46,8 @@ internode_send_buff_size_in_bytes: 262144
 cross_node_timeout: true
 ";
 
-/// Three racks with a sidecar, settings and a login of the user's; made if it is not there, and Ready.
+/// Creates a ring of three racks with a sidecar, settings and a login of the user's own, unless it exists. Waits until it is
+/// Ready.
 pub fn made() -> Result<()> {
     if text(&get(N, RING).unwrap_or_default(), "/status/phase").is_empty() {
         fresh_namespace(N)?;
@@ -88,7 +89,8 @@ fn request(name: &str) -> Result<()> {
     apply(&request.to_string()).map(drop)
 }
 
-/// The words of a condition while it waits, then those with which it has failed; the ring is whole and resumed.
+/// Checks a condition of the request while it waits, and that the ring is whole and resumed after it has failed. Returns the
+/// message of the failure.
 fn fails(name: &str, waits: (&str, &str)) -> Result<String> {
     request(name)?;
     let casops = format!("casops/{name}");
@@ -190,7 +192,7 @@ fn resume_denied() -> Result<String> {
     Ok(said)
 }
 
-/// The namespace takes restricted pods only, and the user's sidecar is none.
+/// The namespace allows restricted pods only, and the user's sidecar is not restricted.
 fn tightened() -> Result<String> {
     made()?;
     let label = "pod-security.kubernetes.io/enforce";
@@ -209,7 +211,7 @@ fn no_settings() -> Result<String> {
     said
 }
 
-/// A finalizer stands for a machine that is lost: the pod stays Terminating. The request ends, and leaves no halt.
+/// A finalizer simulates a lost machine: the pod stays Terminating. The request ends, and leaves no halt.
 fn never_ends() -> Result<String> {
     made()?;
     let hold = |finalizers: Value| {
@@ -229,7 +231,7 @@ fn never_ends() -> Result<String> {
     Ok(format!("{said} | the Cassandra: {of_ring}"))
 }
 
-/// A trigger and an index of classes that the user's own image has, and the target's has not.
+/// A trigger and an index use classes that the user's own image has and the target's image lacks.
 fn plugins() -> Result<String> {
     const P: &str = "cases-plugins";
     let version = "4.1.10-plugins";

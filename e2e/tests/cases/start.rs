@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
     ("start: a setting twice", || setting("num_tokens: 8\nnum_tokens: 4", "num_tokens")),
 ];
 
-/// Breaks the volume of the node, ends Cassandra without a last word, and heals it when the cause was told.
+/// Breaks the volume of the node, kills Cassandra, and repairs the volume when the cause was reported.
 fn broken(break_it: &str, words: &str, heal: &str) -> Result<String> {
     node()?;
     machine::in_volume(N, "data-db-0", break_it)?;
@@ -64,7 +64,7 @@ fn commit_log() -> Result<String> {
     )
 }
 
-/// A small disk takes the place of the volume while the pod is away.
+/// A small disk replaces the volume while the pod is gone.
 fn disk_full() -> Result<String> {
     node()?;
     kubectl(&["delete", "pod", "db-0", "-n", N, "--wait=false"])?;
@@ -76,7 +76,7 @@ fn disk_full() -> Result<String> {
     said
 }
 
-/// A node of its own whose spec is wrong.
+/// A separate Cassandra whose spec is wrong.
 fn wrong(words: &str, type_: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
     const W: &str = "cases-start";
     fresh_namespace(W)?;
@@ -88,7 +88,7 @@ fn wrong(words: &str, type_: &str, change: impl FnOnce(&mut Value)) -> Result<St
     Ok(said)
 }
 
-/// A shell is the first process of a container, and those do not end at SIGTERM by themselves.
+/// The shell is the first process of the container, which by default does not end at SIGTERM.
 pub fn ends_when_asked(command: &str) -> [String; 3] {
     ["sh", "-c", &format!("trap 'exit 0' TERM; {command} & wait")].map(str::to_owned)
 }

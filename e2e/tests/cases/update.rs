@@ -1,4 +1,4 @@
-//! Updates in the middle of life.
+//! Updates of a ring in use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,7 +17,7 @@ use crate::refused::{LOGIN, N, PODS, RING, made};
 pub const CASES: &[Case] =
     &[("the manifest lifts the halt", lifted), ("tables made in the middle", in_the_middle)];
 
-/// A tool applies the manifest of Git every few seconds, in which the Cassandra is not halted.
+/// A GitOps tool applies a manifest every few seconds, in which the Cassandra is not halted.
 fn lifted() -> Result<String> {
     made()?;
     let mut manifest = get(N, RING)?;
@@ -38,7 +38,7 @@ fn lifted() -> Result<String> {
     let request = thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                // It is refused now and then, which such a tool does not mind.
+                // It is refused now and then; such a tool simply tries again.
                 _ = as_git();
                 thread::sleep(Duration::from_secs(5));
             }
@@ -59,7 +59,7 @@ fn lifted() -> Result<String> {
     ))
 }
 
-/// Counters, conditional inserts and a view all the while, and tables made by a node of each release.
+/// Counters, conditional inserts and a view are written all the time, and a node of each release creates a table.
 fn in_the_middle() -> Result<String> {
     made()?;
     ledger::start(N, "ring", &LOGIN)?;
@@ -112,7 +112,7 @@ fn in_the_middle() -> Result<String> {
     ))
 }
 
-/// What was set to false, and under older names.
+/// The settings with the value false or an older name have taken effect.
 fn values_have_arrived() -> Result<()> {
     let expected = [
         ("auto_snapshot", "false"),

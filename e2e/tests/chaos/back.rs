@@ -1,4 +1,4 @@
-//! The way back over a border of releases, from a target that has ended in any way but a clean stop.
+//! Rolling back over a release boundary, from a target whose node ended in any way but a clean stop.
 
 use anyhow::Result;
 use e2e::kubectl::{apply, get, kubectl, text, wait_for};
@@ -10,7 +10,7 @@ use crate::row::{Ending, Row};
 use crate::stage::{NAMESPACE, RELEASES, Shape, Stage};
 use crate::step::Step;
 
-/// Images of the last release whose node ends at each start, and after what; see e2e/images/cassandra/faulty.
+/// Images of the last release whose node ends after each start, and what it has done by then; see e2e/images/cassandra/faulty.
 const FAULTS: [(&str, &str); 3] = [("killed", "served"), ("unstarted", "wrote"), ("hungry", "out of memory")];
 
 pub fn rows() -> Vec<Row> {
@@ -18,7 +18,7 @@ pub fn rows() -> Vec<Row> {
     let shapes = [(Shape::Three, "3 x 1"), (Shape::Single, "single")];
     let of = |(shape, name): (Shape, &'static str)| {
         let faults = FAULTS.map(|(image, after)| {
-            // A node that is alone and has served is all that there is to prove: there only the user can want the way back.
+            // A single node that has served proves the update: after that only the user can ask to roll back.
             let is_proven = shape == Shape::Single && image != "unstarted";
             let (ending, act): (_, fn(&mut Stage, &str) -> _) =
                 if is_proven { (Ending::Stopped, proven_and_faulty) } else { (Ending::Returned, faulty) };
@@ -42,7 +42,7 @@ pub fn rows() -> Vec<Row> {
     shapes.into_iter().flat_map(of).collect()
 }
 
-/// The node ends again and again before the version is set, and the user wants the way back.
+/// The node ends again and again before the version is set, and the user deletes the request, which rolls back.
 fn proven_and_faulty(stage: &mut Stage, image: &str) -> Result<String> {
     offer(stage, image)?;
     stage.hold(When::Before, Step::Version)?;
@@ -71,7 +71,7 @@ fn offer(stage: &mut Stage, image: &str) -> Result<()> {
     Ok(())
 }
 
-/// All nodes run the target. The first one is ended, and the user wants the way back.
+/// All nodes run the target. The first one is ended, and the user deletes the request, which rolls back.
 fn stopped(stage: &mut Stage, end: impl Fn(&str) -> Result<()>) -> Result<String> {
     let [_, _, release] = RELEASES;
     release.clone_into(&mut stage.target);

@@ -7,8 +7,8 @@ use e2e::kubectl::{condition, get, kubectl, phase, text, wait_for};
 
 use crate::stage::{NAMESPACE, PODS, Stage, cassandra};
 
-/// Deletes each pod, and adds up the time until its successor is Ready. The first of a ring does not count: its Cassandra has
-/// not seen another one come back at a new address yet, and stops eight seconds sooner than any one that has.
+/// Deletes each pod, and adds up the time until its successor is Ready. The first deletion in a ring does not count: a Cassandra
+/// that has not yet seen another node come back at a new address stops eight seconds sooner than one that has.
 pub fn measure(stage: &mut Stage) -> Result<String> {
     let [a, b, c] = PODS;
     let mut seconds = Vec::new();

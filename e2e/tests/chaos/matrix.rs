@@ -1,4 +1,4 @@
-//! All rows: which fault, at which step, and what must come of it.
+//! All rows: which fault, at which step, and the required outcome.
 
 use std::sync::Arc;
 use std::thread::sleep;
@@ -58,7 +58,7 @@ fn at(when: When, step: Step) -> String {
     format!("{when:?} {step:?}").to_lowercase()
 }
 
-/// Starts an operator that was killed, and answers how long it took until it wrote again.
+/// Starts an operator that was killed, and returns how long it took until it wrote again.
 fn resumed(operator: &mut Operator) -> Result<String> {
     let (before, killed) = (operator.proxy.count(), Instant::now());
     operator.start()?;
@@ -77,7 +77,7 @@ fn of_operators() -> Vec<Row> {
             stage.hold(When::After, Step::Eviction)?;
             stage.ops_manager.kill()?;
             stage.provisioner.kill()?;
-            // These must not come back before the end.
+            // The killed operators must not come back before the end.
             ended_by_others(stage)
         }),
         Row::new("leader frozen, wakes", eviction(), Ending::Updated, |stage| {
@@ -85,7 +85,7 @@ fn of_operators() -> Vec<Row> {
             stage.hold(When::After, Step::Eviction)?;
             let frozen = stage.ops_manager.proxy.count();
             stage.ops_manager.signal("STOP")?;
-            // A signal is not heard at once, and the answer must not come before it.
+            // The signal takes effect with a delay, and the response must not come before that.
             sleep(Duration::from_secs(1));
             stage.release();
             sleep(Duration::from_secs(25));
@@ -108,7 +108,7 @@ fn of_operators() -> Vec<Row> {
     ]
 }
 
-/// What an ops-manager finds whose clock differs by an hour from that of the one before it: more than any step may take.
+/// An ops-manager takes over whose clock differs by an hour from its predecessor's: more than any step may take.
 fn of_clocks() -> Vec<Row> {
     let row = |fault, hours: i64| {
         Row::new(fault, "renewed pod", Ending::Updated, move |stage| {
@@ -218,7 +218,7 @@ fn of_nodes() -> Vec<Row> {
     ]
 }
 
-/// No new pod gets a machine meanwhile.
+/// Runs `meanwhile` while no new pod can be scheduled.
 fn without_machines(meanwhile: impl FnOnce() -> Result<String>) -> Result<String> {
     let all = |verb| kubectl(&[verb, "--selector=kubernetes.io/os=linux"]);
     all("cordon")?;
@@ -230,7 +230,7 @@ fn without_machines(meanwhile: impl FnOnce() -> Result<String>) -> Result<String
 fn of_users() -> Vec<Row> {
     let halted = |halted: bool| patch(NAMESPACE, &cassandra(), &json!({ "spec": { "halted": halted } }));
     vec![
-        // Between the record of what is going to be done and the halt: whose halt is it?
+        // The user halts after the ops-manager has recorded its plan and before it has halted: the halt must count as the user's.
         Row::new("user halts", at(When::Before, Step::Halt), Ending::Updated, move |stage| {
             stage.hold(When::Before, Step::Halt)?;
             stage.ops_manager.kill()?;
@@ -294,7 +294,7 @@ fn of_users() -> Vec<Row> {
     ]
 }
 
-/// Asks for a version whose image is not what it should be.
+/// Requests a version whose image is not what it should be.
 fn bad(stage: &mut Stage, tag: &str) -> Result<String> {
     let version = format!("{}.90", stage.source.rsplit_once('.').context("a version has dots")?.0);
     let image = format!("localhost/cassandra:{tag}");
@@ -303,8 +303,8 @@ fn bad(stage: &mut Stage, tag: &str) -> Result<String> {
     stage.request().map(|()| String::new())
 }
 
-/// Each of the operators dies after each of its writes, until the update has ended. Without the election of a leader: a new
-/// process would wait 15 seconds each time for the lease of the one before.
+/// Each operator dies after each of its writes, until the update has ended. There is no leader election: a new process would
+/// wait 15 seconds each time for the lease of its predecessor.
 fn killed_at_each_write(stage: &mut Stage) -> Result<String> {
     let always = || Fault::Cut(When::After, Arc::new(|_: &Write| true));
     let both = |stage: &mut Stage, elect: &str, fault: &dyn Fn() -> Fault| -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the nodes say during a row. The log of a pod goes with the pod, so it is kept while it is written.
+//! The logs of the nodes during a row. The log of a pod is deleted with the pod, so it is copied while it is written.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::stage::{NAMESPACE, PODS};
 
-/// How soon a pod that is gone or not there yet is looked for again, and how long the end of a row may wait for it.
+/// Time between two looks for a pod that is gone or not there yet; the end of a row may have to wait as long.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Writes the logs of all nodes, one file each, until it is dropped.
@@ -22,7 +22,7 @@ pub struct NodeLogs {
 }
 
 impl NodeLogs {
-    /// Of a row with this name, into this folder.
+    /// Starts to write the logs of the row `name` into the folder.
     pub fn follow(folder: &Path, name: &str) -> Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let follow = |pod| {
@@ -40,7 +40,7 @@ impl Drop for NodeLogs {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         for follower in self.followers.drain(..) {
-            // One that panicked has told why.
+            // A follower that panicked has printed why.
             _ = follower.join();
         }
     }
@@ -50,10 +50,10 @@ fn open(path: &PathBuf) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// The log of each pod that bears the name, one after the other.
+/// Copies the logs of all pods of this name, one after the other.
 fn follow(pod: &str, file: &File, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
-        // What cannot be read now is asked for again.
+        // A log that cannot be read now is tried again.
         if let Ok(mut child) = start(pod, file) {
             while !over.load(Ordering::Relaxed) && matches!(child.try_wait(), Ok(None)) {
                 sleep(LOOK);

@@ -1,4 +1,4 @@
-//! A row of the matrix: one fault at one step of one update, and what must come of it.
+//! A row of the matrix: one fault at one step of one update, and the required outcome.
 
 use std::fmt;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::node_logs::NodeLogs;
 use crate::stage::{NAMESPACE, RING, Shape, Stage};
 
-/// What must come of it.
+/// The required outcome.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ending {
     /// The ring runs the target.
     Updated,
     /// The request has failed, and the ring runs what it ran before; at most the first pod was ever renewed.
     RolledBack,
-    /// The same, but the bad image served for a while, and may have come to other pods meanwhile.
+    /// The same, but the bad image served for a while, and may have reached other pods meanwhile.
     Returned,
     /// The request is gone, and the ring runs what it ran before.
     Stopped,
@@ -26,7 +26,7 @@ pub enum Ending {
     Unchanged,
 }
 
-/// Whether the fault itself ends a Cassandra process: then requests of clients may fail.
+/// Whether the fault itself ends a Cassandra process. If so, requests of clients may fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Nodes {
     Untouched,
@@ -43,7 +43,7 @@ pub struct Row {
     /// The ring that it needs, and of which release.
     shape: Shape,
     release: Option<&'static str>,
-    /// Asks for the update and does the damage. What it answers is added to the outcome.
+    /// Requests the update and causes the fault. The text that it returns is added to the outcome.
     pub act: Box<Act>,
 }
 
@@ -75,7 +75,7 @@ impl Row {
         words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
     }
 
-    /// Plays it, and leaves a ring that the next row can go on with, or none.
+    /// Plays the row, and leaves a ring that the next row can use, or marks the stage as spoilt.
     pub fn play(&self, stage: &mut Stage) -> Line {
         let mut line = Line { fault: self.fault, step: self.step.clone(), ..Line::default() };
         let played = stage.prepare(self.shape, self.release).and_then(|()| self.fill(stage, &mut line));
@@ -103,8 +103,8 @@ impl Row {
         let verdict = load::stop(NAMESPACE)?;
         (line.failed, line.lost) = (verdict.load.failures(), verdict.lost + verdict.unreadable);
         let outcome = outcome?;
-        // A node that is killed while another one is away is a second fault for a ring of three: what it had acknowledged in
-        // its last moment may be left on one node only, until a read at ALL or a repair finds it there.
+        // For a ring of three, a node that is killed while another one is down is a second fault: what it acknowledged in its
+        // last moment may be on one other node only, until a read at ALL or a repair finds it there.
         let enough = if self.nodes == Nodes::Hit { verdict.nothing_lost() } else { verdict.all_is_there() };
         ensure!(enough, "{verdict}");
         let failures = load::failures(NAMESPACE);
@@ -126,7 +126,7 @@ impl Row {
 }
 
 impl Ending {
-    /// Whether it came about; answers it in words.
+    /// Checks that this is the outcome; returns it in words.
     fn check(self, stage: &Stage, request: &Value, before: &[String]) -> Result<String> {
         let found = text(request, "/status/phase");
         let word = condition(request, "Failed").map(|failed| text(failed, "/message")).unwrap_or_default();
@@ -155,7 +155,7 @@ fn brief(word: &str) -> String {
     word.split(". ").next().unwrap_or_default().chars().take(90).collect()
 }
 
-/// What a row has shown.
+/// The result of a row.
 #[derive(Default)]
 pub struct Line {
     fault: &'static str,
@@ -181,7 +181,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// All of them.
+/// The table of all results.
 pub fn table(lines: &[Line]) -> String {
     let head =
         format!("{:<26} {:<16} {:>7} {:>6} {:>4}  outcome", "fault", "step", "seconds", "failed", "lost");

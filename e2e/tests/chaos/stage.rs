@@ -1,4 +1,4 @@
-//! What every row plays on: a ring, one process of each operator, and a client.
+//! What every row uses: a ring, one process of each operator, and a client.
 
 use std::fs;
 use std::mem;
@@ -19,12 +19,12 @@ use crate::step::Step;
 pub const NAMESPACE: &str = "chaos";
 pub const RING: &str = "ring";
 pub const PODS: [&str; 3] = ["ring-rack-a-0", "ring-rack-b-0", "ring-rack-c-0"];
-/// Of a ring that is one node.
+/// Pods of a ring that is one node.
 const SINGLE: [&str; 1] = ["ring-0"];
 pub const RELEASES: [&str; 3] = ["4.1.9", "4.1.10", "5.0.6"];
-/// Of each release. Each update goes one build further; after the last one the ring is made anew.
+/// Builds of each release. Each update goes to the next build; after the last one the ring is created anew.
 const BUILDS: usize = 4;
-/// More than any step takes.
+/// Timeout of a request: more than any step takes.
 const TIMEOUT: &str = "10m";
 /// How long an update may take, with anything that happens to it.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -93,8 +93,8 @@ impl Stage {
         })
     }
 
-    /// A ring of this shape that is Ready and has a version left to go to, with a load on it. Where a row says which, it is one of
-    /// this release.
+    /// Prepares a ring of this shape that is Ready, has a version left to update to, and is under load. With `release`, the ring
+    /// runs a build of that release.
     pub fn prepare(&mut self, shape: Shape, release: Option<&str>) -> Result<()> {
         for operator in [&mut self.provisioner, &mut self.ops_manager] {
             operator.proxy.set(Fault::None);
@@ -131,7 +131,7 @@ impl Stage {
         format!("update-{}-{}", std::process::id(), self.requests)
     }
 
-    /// Asks for the update and waits until the ops-manager is at a step: there it is held, and the world stands still.
+    /// Requests the update and waits until the ops-manager reaches the step. From then on its proxy lets nothing pass.
     pub fn hold(&mut self, when: When, step: Step) -> Result<Write> {
         self.ops_manager.proxy.set(Fault::Cut(when, step.select()));
         self.request()?;
@@ -139,7 +139,7 @@ impl Stage {
         write.with_context(|| format!("the update has not come to the step {step:?}"))
     }
 
-    /// Lets the ops-manager hear and be heard again.
+    /// Lets the requests and responses of the ops-manager pass again.
     pub fn release(&self) {
         self.ops_manager.proxy.set(Fault::None);
     }
@@ -192,17 +192,17 @@ impl Stage {
         }
     }
 
-    /// After a row that failed nobody knows what is left of it.
+    /// Marks the ring as unusable: after a failed row nobody knows its state.
     pub fn spoil(&mut self) {
         self.spoilt = true;
         self.floor = None;
-        // What does not work here fails in the next row too, and is told there.
+        // What fails here fails in the next row too, and is reported there.
         _ = api_server("CONT");
         _ = self.provisioner.kill();
         _ = self.ops_manager.kill();
     }
 
-    /// Leaves nothing behind.
+    /// Removes everything.
     pub fn leave(mut self) -> Result<()> {
         self.provisioner.start()?;
         self.ops_manager.start()?;

@@ -8,8 +8,8 @@ use e2e::audit::{Request, mark, since};
 
 use crate::stage::{NAMESPACE, Stage};
 
-/// What the provisioner may write while the Cassandra is halted: the status of the Cassandra, what is told about it, and what
-/// the controller of PetSets writes, which is not halted and answers for StatefulSets only.
+/// What the provisioner may write while the Cassandra is halted: the status of the Cassandra, events about it, and what the
+/// PetSet controller writes, which is not halted and is responsible for StatefulSets only.
 const ALLOWED: [&str; 4] = ["cassandras/status", "events", "statefulsets", "petsets/status"];
 
 pub fn plain(stage: &mut Stage) -> Result<String> {
@@ -19,7 +19,7 @@ pub fn plain(stage: &mut Stage) -> Result<String> {
     stage.end()?;
     let took = started.elapsed().as_secs_f64();
     let mut writes = since(&start)?;
-    // One that was decided on an older version of the object changes nothing, and is decided again.
+    // A refused write changed nothing. One that was based on an older version of the object is decided again.
     writes.retain(|request| request.is_write() && request.code < 300 && request.namespace == NAMESPACE);
     let [before, halted, after] = parts(&writes)?;
     for (when, part) in
@@ -37,7 +37,8 @@ pub fn plain(stage: &mut Stage) -> Result<String> {
     })
 }
 
-/// Parted at the halt and at the resume: of the three patches that the ops-manager sends to the Cassandra, the first and the last.
+/// Splits the writes at the halt and at the resume: the first and the last of the three patches that the ops-manager sends to
+/// the Cassandra.
 fn parts(writes: &[Request]) -> Result<[&[Request]; 3]> {
     let of_ops_manager = |r: &Request| r.operator == "ops-manager" && r.resource == "cassandras";
     let patches: Vec<usize> =

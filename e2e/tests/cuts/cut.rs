@@ -1,4 +1,4 @@
-//! A single cut, and what came of it.
+//! A single cut, and its result.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Cut {
     pub done: bool,
 }
 
-/// Both sides of each write, for so many writes of each operator.
+/// A cut before and one after each write. `counts` are the writes of each operator.
 pub fn all(counts: [usize; 2]) -> Vec<Cut> {
     let of = |operator: usize| {
         let number = 1..=counts[operator];
@@ -34,7 +34,7 @@ impl Cut {
         words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
     }
 
-    /// The fault, counted from now on.
+    /// The fault. Its writes are counted from now on.
     pub fn fault(self) -> Fault {
         let when = if self.done { When::After } else { When::Before };
         let seen = AtomicUsize::new(0);
@@ -49,7 +49,7 @@ impl fmt::Display for Cut {
     }
 }
 
-/// What came of a cut.
+/// The result of a cut.
 pub struct Line {
     pub cut: Cut,
     /// The write, such as `patch petsets ring-rack-a`.
@@ -81,7 +81,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// All of them, and the longest time to resume.
+/// The table of all results, and the longest time to resume.
 pub fn table(lines: &[Line]) -> String {
     let head = format!("{:<24} {:<48} {:>7} {:>7}  outcome", "cut", "write", "resumed", "seconds");
     let rows = lines.iter().map(ToString::to_string);

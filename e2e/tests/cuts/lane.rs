@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::cut::{Cut, Line, OPERATORS};
 
-/// Each update goes one further; after the last one the ring is made anew.
+/// Each update goes to the next release; after the last one the ring is created anew.
 const RELEASES: usize = 60;
 /// How long an update may take, with anything that happens to it.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// Operators that have not written for so long are done.
+/// Operators that have not written for this long are done.
 const QUIET: Duration = Duration::from_millis(1500);
 
 pub struct Lane {
     namespace: String,
     folder: PathBuf,
     operators: [Operator; 2],
-    /// How many rings there were; the last one is at this release. A ring that a cut has spoilt is no longer used.
+    /// Number of rings so far. The last one is at `release`, and is no longer used if a cut has `spoilt` it.
     rings: usize,
     release: usize,
     spoilt: bool,
@@ -62,7 +62,7 @@ impl Lane {
         Ok(Self { namespace, folder: folder.to_owned(), operators, rings: 0, release: 0, spoilt: true })
     }
 
-    /// Updates without a cut; answers the writes of each operator.
+    /// Updates without a cut; returns the number of writes of each operator.
     pub fn count(&mut self) -> Result<[usize; 2]> {
         self.prepare()?;
         let before = self.written();
@@ -90,7 +90,7 @@ impl Lane {
         line
     }
 
-    /// Leaves nothing behind.
+    /// Removes everything.
     pub fn leave(&mut self) -> Result<()> {
         self.run()?;
         kubectl(&["delete", "casops,cas", "-n", &self.namespace, "--all", "--timeout=120s"])?;
@@ -120,7 +120,7 @@ impl Lane {
         Ok(outcome)
     }
 
-    /// Both operators run, and there is a ring that is Ready and has a release left to go to.
+    /// Makes sure that both operators run, and that there is a Ready ring with a release left to update to.
     fn prepare(&mut self) -> Result<()> {
         self.run()?;
         if self.spoilt || self.release == RELEASES {
@@ -157,7 +157,7 @@ impl Lane {
         apply(&manifests::update(&self.namespace, &self.name(), &self.ring(), &target).to_string()).map(drop)
     }
 
-    /// Waits for the cut; `None` if the update ends without.
+    /// Waits for the cut; `None` if the update ends without it.
     fn cut(&self, cut: Cut) -> Option<Write> {
         let proxy = &self.operators[cut.operator].proxy;
         let deadline = Instant::now() + PATIENCE;
@@ -177,7 +177,7 @@ impl Lane {
         None
     }
 
-    /// Waits until the request has ended, and with it the time until that operator wrote again.
+    /// Waits until the request has ended; returns it, and the time until the restarted operator wrote again.
     fn end(&mut self, restarted: Option<usize>) -> Result<(Value, Option<Duration>)> {
         let (started, before) = (Instant::now(), self.written());
         let (mut looked, mut resumed) = (started, None);
@@ -236,7 +236,7 @@ impl Lane {
     }
 }
 
-/// What the chart gives to operators that work in some namespaces only: they look whether it is there.
+/// Grants what the chart grants to operators of single namespaces: they check that their namespace exists.
 fn grant(namespace: &str) -> Result<()> {
     let accounts = OPERATORS.map(|operator| format!("--serviceaccount={RELEASE}:{RELEASE}-{operator}"));
     kubectl(&["create", "role", "lane", "-n", namespace, "--verb=get", "--resource=namespaces"])?;

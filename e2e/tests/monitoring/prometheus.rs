@@ -1,4 +1,4 @@
-//! A Prometheus that scrapes the operators as one of a platform team would: by the endpoints of their Services.
+//! A Prometheus that scrapes the operators as a platform team's would: by the endpoints of their Services.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/cluster");
 /// How long it may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// It ends when it is dropped.
+/// A running Prometheus, which ends when it is dropped.
 pub struct Prometheus {
     process: Child,
     tools: PathBuf,
@@ -53,7 +53,7 @@ impl Prometheus {
         Ok(this)
     }
 
-    /// What an expression is worth now: series with their labels and values.
+    /// The current value of an expression: series with their labels and values.
     pub fn query(&self, expression: &str) -> Result<Vec<Value>> {
         self.ask(&["instant", &self.url, expression])
     }
@@ -73,7 +73,7 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // Nothing is left to be done about a failure.
+        // Nothing can be done about a failure here.
         _ = self.process.kill();
         _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! Updates to an image that is not what it should be. The next chapter asks for a good one at once.
+//! Updates to an image that is not what it should be. The next part of the test requests a good one right away.
 
 use anyhow::Result;
 use e2e::kubectl::{apply, condition, get, kubectl, phase, text, wait_for};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{CASSANDRA, NAMESPACE, PODS, fingerprint, images};
 
-/// It is found out before anything is touched.
+/// The missing image is detected before anything is touched.
 pub fn a_missing_image_touches_nothing() -> Result<()> {
     let before = fingerprint()?;
     let why = failed("missing", "4.1.90")?;
@@ -16,7 +16,7 @@ pub fn a_missing_image_touches_nothing() -> Result<()> {
     Ok(())
 }
 
-/// One pod has ever seen it, and it is back on the old one; the request says what ended the node.
+/// Only one pod ever got the image, and it is back on the old one. The request says why the node ended.
 pub fn a_crashing_image_reaches_one_pod_and_is_taken_back() -> Result<()> {
     let before = uids()?;
     let why = failed("crash", "4.1.91")?;
@@ -28,7 +28,7 @@ pub fn a_crashing_image_reaches_one_pod_and_is_taken_back() -> Result<()> {
     Ok(())
 }
 
-/// Asks for a version with that image; answers why the request failed, and leaves nothing of it on the ring.
+/// Requests a version with that image; returns why the request failed, and checks that nothing of it is left on the ring.
 fn failed(image: &str, name: &str) -> Result<String> {
     apply(&version(name, &format!("localhost/cassandra:{image}")).to_string())?;
     apply(&update(NAMESPACE, image, "ring", name).to_string())?;

@@ -1,4 +1,4 @@
-//! What a Cassandra becomes.
+//! The objects that are created for a Cassandra.
 
 use anyhow::Result;
 use e2e::client::{Login, cql};

@@ -51,8 +51,8 @@ pub fn nothing_is_touched() -> Result<()> {
     Ok(())
 }
 
-/// A table that 5.0 cannot open, and a setting that it does not load: both are named with what helps, and when they are gone
-/// nothing is left that refuses. The setting takes effect when a node starts, so it is taken out again before one does.
+/// A table that 5.0 cannot open, and a setting that it does not load: both are named together with the remedy, and once they
+/// are gone nothing is refused any more. The setting takes effect when a node starts, so it is removed before one does.
 pub fn what_the_target_does_not_know_is_named() -> Result<()> {
     let run = |statement: &str| cql(NAMESPACE, "ring", &Login::Secret("ring-auth"), statement);
     run("CREATE KEYSPACE old WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}")?;
@@ -78,7 +78,7 @@ pub fn what_the_target_does_not_know_is_named() -> Result<()> {
     run("DROP KEYSPACE old").map(drop)
 }
 
-/// Asks for 5.0; answers why that is refused.
+/// Requests 5.0; returns why that is refused.
 fn unknown(request: &str) -> Result<String> {
     phase(NAMESPACE, CASSANDRA, &["Ready"], 60)?;
     apply(&update(NAMESPACE, request, "ring", "5.0.6").to_string())?;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::{CASSANDRA, NAMESPACE, embedded, fingerprint, images};
 
-/// One minute of a Ready ring: nothing but the leases. It is quiet when the checks of health have seen the end of the update:
-/// the last one of those that failed meanwhile is told, and then the first that did not.
+/// In one minute of a Ready ring only the leases are written. The ring is quiet once the health checks have seen the end of
+/// the update: until then the last failed check and the first good one are still reported.
 pub fn a_quiet_ring_costs_no_write() -> Result<()> {
     phase(NAMESPACE, CASSANDRA, &["Ready"], 60)?;
     sleep(Duration::from_secs(30));
@@ -24,7 +24,7 @@ pub fn a_quiet_ring_costs_no_write() -> Result<()> {
     Ok(())
 }
 
-/// While the user's halt stands, a change of the spec has no effect and a request waits; the status goes on.
+/// During the user's halt a change of the spec has no effect and a request waits. The status is still updated.
 pub fn a_halt_of_the_user_is_respected() -> Result<()> {
     let before = images()?;
     patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "halted": true } }))?;

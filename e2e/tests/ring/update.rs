@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{CASSANDRA, NAMESPACE, PODS, images};
 
-/// 4.1.9 to 4.1.10, with the ops-manager gone while the first pod is renewed.
+/// 4.1.9 to 4.1.10; the ops-manager is killed while the first pod is renewed.
 pub fn the_ops_manager_ends_in_the_middle_and_goes_on() -> Result<()> {
     apply(&update(NAMESPACE, "to-4-1-10", "ring", "4.1.10").to_string())?;
     wait_for("the first eviction", NAMESPACE, 60, || {
@@ -69,7 +69,7 @@ fn is_ready(pod: &Value) -> bool {
         && condition(pod, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 
-/// The request has come to its end, the ring runs the version, and the story is complete.
+/// Waits for the end of the request; the ring runs the version, and all steps are recorded.
 fn finished(request: &str, version: &str) -> Result<Value> {
     let request = phase(NAMESPACE, &format!("casops/{request}"), &["Successful", "Failed", "Denied"], 800)?;
     assert_eq!(text(&request, "/status/phase"), "Successful", "{:#}", request["status"]);

@@ -1,4 +1,4 @@
-//! A ring from its birth to its update.
+//! A ring from its creation to its update.
 
 use std::time::Instant;
 
@@ -33,7 +33,8 @@ pub fn pods(shape: &[usize]) -> (Vec<String>, Vec<String>) {
     (all, racks().map(|(rack, _)| name(rack, 0)).collect())
 }
 
-/// A ring in a fresh namespace that is Ready, all its nodes with tokens of their own.
+/// Creates a ring in a fresh namespace and waits until it is Ready and all its nodes have tokens. Returns the seconds that it
+/// took to become Ready.
 pub fn ring(namespace: &str, shape: &[usize], version: &str) -> Result<u64> {
     fresh_namespace(namespace)?;
     let started = Instant::now();
@@ -69,7 +70,7 @@ fn updated(namespace: &str, shape: &[usize]) -> Result<String> {
     update::is_whole_on(namespace, "ring", &all, "5.0.6")?;
     let verdict = load::stop(namespace)?;
     ensure!(verdict.nothing_lost(), "{verdict}");
-    // Where there are three racks, or three copies in one, a quorum is always there.
+    // With three copies of each row, a quorum is always available.
     let failed = verdict.load.failures();
     ensure!(copies < 3 || failed == 0, "{failed} requests failed: {:?}", load::failures(namespace).first());
     let count = "SELECT count(*) FROM e2e.rows";

@@ -1,4 +1,4 @@
-//! Rings that lose volumes, pods and machines: three racks with two nodes each, one rack of three, and a node that is alone.
+//! Rings that lose volumes, pods and machines: three racks with two nodes each, one rack of three, and a single node.
 
 use std::path::Path;
 use std::time::Instant;
@@ -35,7 +35,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// The ring with rows in it, made if it is not there.
+/// Creates the ring with rows in it, unless it exists, and waits until it is Ready.
 fn made(namespace: &str, shape: &[usize]) -> Result<()> {
     if text(&get(namespace, "cas/ring").unwrap_or_default(), "/status/phase").is_empty() {
         ring(namespace, shape, "4.1.10")?;
@@ -59,7 +59,7 @@ fn host_id(pod: &str) -> Result<String> {
     Ok(text(&get(N, "cas/ring")?, &format!("/status/hostIDs/{pod}")))
 }
 
-/// The pod is there again, ready, and another one than before.
+/// Waits until the pod is ready again, as another one than before.
 fn pod_is_back(namespace: &str, pod: &str, before: &str, seconds: u64) -> Result<()> {
     wait_for(&format!("{pod} to come back"), namespace, seconds, || {
         let found = get(namespace, &format!("pod/{pod}"))?;
@@ -72,7 +72,7 @@ fn uid(namespace: &str, pod: &str) -> Result<String> {
     Ok(text(&get(namespace, &format!("pod/{pod}"))?, "/metadata/uid"))
 }
 
-/// A pod without its data takes its place again, whoever looks on.
+/// A pod without its data takes its place in the ring again, with and without operators.
 fn heals(pod: &str, without_operators: bool) -> Result<String> {
     made(N, SHAPE)?;
     let (before, was) = (uid(N, pod)?, host_id(pod)?);
@@ -137,7 +137,7 @@ fn all_at_once(namespace: &str, shape: &[usize], end: fn(&str) -> Result<()>) ->
     Ok(format!("Ready again after {took} s, {rows} rows there"))
 }
 
-/// All pods are away and the first seed cannot start: the others do, and the condition says which one is missing and why.
+/// All pods are gone and the first seed cannot start: the others do, and the condition says which one is missing and why.
 fn first_seed_corrupt() -> Result<String> {
     made(N, SHAPE)?;
     let (seed, claim) = ("ring-rack-a-0", "data-ring-rack-a-0");
@@ -181,7 +181,7 @@ fn in_an_update() -> Result<String> {
     Ok("back while the update went on; Successful, 6 nodes".to_owned())
 }
 
-/// Nobody else has the data: it does not begin anew by itself, and lets nobody in.
+/// No other node has the data: the node does not start empty by itself, and nobody can log in.
 fn alone() -> Result<String> {
     const ALONE: &str = "shapes-alone";
     fresh_namespace(ALONE)?;

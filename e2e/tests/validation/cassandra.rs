@@ -1,4 +1,4 @@
-//! Rules of Cassandra, but for its pods and its changes.
+//! Rules of Cassandra, except those for its pods and for changes.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! Every rule of the API, asked of a real API server by a dry run, which stores nothing.
+//! Every rule of the API, checked with a real API server by dry runs, which store nothing.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
@@ -13,10 +13,10 @@ mod unsupported;
 use e2e::kubectl;
 use serde_json::{Value, json};
 
-/// Said beside the real causes when a rule could not be evaluated.
+/// Reported beside the real causes when a rule could not be evaluated.
 const NOT_CHECKED: &str = "some validation rules were not checked";
 
-/// What `kubectl apply` is told about a manifest, cause by cause. Empty: it is accepted.
+/// Why `kubectl apply` of a manifest is refused, cause by cause; empty if it is accepted.
 fn refusals(manifest: &Value) -> Vec<String> {
     kubectl::try_apply(&manifest.to_string()).err().map_or(vec![], |error| causes(&error.to_string()))
 }

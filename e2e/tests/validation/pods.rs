@@ -33,14 +33,14 @@ fn yaml(text: &str) -> Value {
     serde_yaml::from_str(text).unwrap()
 }
 
-/// A standalone Cassandra whose container `cassandra` has that in it.
+/// A standalone Cassandra with these fields in its container `cassandra`.
 fn with_node(container: &str) -> Value {
     let mut container = yaml(container);
     container["name"] = json!("cassandra");
     with_pods(&json!({ "containers": [container] }).to_string())
 }
 
-/// What a rule of an item of the pod template says.
+/// The refusal by a rule on an item of the pod template.
 fn told(item: &str, message: &str) -> String {
     format!("spec.podTemplate.spec.{item}: Invalid value: \"object\": {message}")
 }
@@ -121,7 +121,7 @@ fn mount_paths_of_the_operator_are_reserved(
         "/etc/cassandra/cassandra.yaml",
         "/etc/git-secret",
         "/tmp/config/operator-config",
-        // Links of the official image.
+        // Symbolic links in the official image.
         "/opt/cassandra/data",
         "/opt/cassandra/data/data",
         "/opt/cassandra/conf/"
@@ -133,7 +133,7 @@ fn mount_paths_of_the_operator_are_reserved(
     assert_refused(&cassandra, &told(&format!("{list}[0].volumeMounts[0]"), PATHS));
 }
 
-/// What Kubernetes would take for the same path as a reserved one.
+/// Other spellings of reserved paths, which Kubernetes would take for the same.
 #[rstest]
 fn a_mount_path_is_written_plainly(
     #[values(

@@ -1,4 +1,4 @@
-//! What pods the ops-manager may make: none but those that pull an image.
+//! Which pods the ops-manager may create: only those that pull an image.
 
 use e2e::kubectl::{fresh_namespace, get, kubectl, wait_for};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn pulls() -> Value {
     })
 }
 
-/// What the API server says to the ops-manager that makes this pod; nothing if it may.
+/// The API server's refusal if the ops-manager creates this pod; empty if it may.
 fn said(pod: &Value, options: &[&str]) -> String {
     let file = std::env::temp_dir().join(format!("cassandra-pulls-{}.json", std::process::id()));
     std::fs::write(&file, pod.to_string()).unwrap();
@@ -55,7 +55,7 @@ fn said(pod: &Value, options: &[&str]) -> String {
         .unwrap_or_default()
 }
 
-/// In one go: a dry run is not looked at by the policy, so the pods are made where they are let in.
+/// One test for all pods: the policy ignores dry runs, so accepted pods are really created.
 #[test]
 fn the_ops_manager_makes_pods_that_pull_and_no_others() {
     fresh_namespace(NAMESPACE).unwrap();
@@ -83,7 +83,7 @@ fn the_ops_manager_makes_pods_that_pull_and_no_others() {
     assert!(container("securityContext: {capabilities: {add: [NET_RAW]}}").contains(RESTRICTED));
     assert!(container("securityContext: null").contains(RESTRICTED));
 
-    // The rehearsal of a pod of Cassandra.
+    // The ops-manager may create any pod by a dry run: it rehearses the pods of a Cassandra.
     assert_eq!(said(&with(pulls(), "metadata: {labels: null}"), &["--dry-run=server"]), "");
     assert_eq!(said(&pulls(), &[]), "");
     kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).unwrap();

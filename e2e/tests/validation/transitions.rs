@@ -1,4 +1,4 @@
-//! What may become of an object that exists. A Cassandra that is halted from the start costs nothing.
+//! Which changes of existing objects are allowed. Here every Cassandra is halted from the start, so it costs nothing.
 
 use e2e::kubectl::{apply, fresh_namespace, kubectl};
 use serde_json::Value;
@@ -24,7 +24,7 @@ const HALTED_BY: &str = "the annotation ops.kubedb.com/halted-by is the ops-mana
 
 const EPHEMERAL_B: &str = "{name: b, storageType: Ephemeral}";
 
-/// In one go: the objects are made once.
+/// One test for all changes, so that the objects are created only once.
 #[test]
 fn what_cannot_change_is_refused() {
     fresh_namespace(NAMESPACE).unwrap();
@@ -106,7 +106,7 @@ fn what_cannot_change_is_refused() {
 
     let delete = kubectl(&["delete", "-n", NAMESPACE, "cassandra/kept"]).unwrap_err().to_string();
     assert!(causes(&delete)[0].starts_with("spec.deletionPolicy of Cassandra kept is DoNotTerminate. To delete it, choose first what remains:"), "{delete}");
-    // With its whole namespace it goes nevertheless.
+    // The deletion of the whole namespace deletes it nevertheless.
     kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"]).unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! Every way in which a Cassandra is known to refuse a start, as 4.1 and 5.0 log it: what they say before, the end, and the
-//! noise of the shutdown.
+//! Every known way in which a Cassandra refuses to start, as 4.1 and 5.0 log it: the lines before, the error, and the noise of
+//! the shutdown.
 
 use rstest::rstest;
 
@@ -258,7 +258,7 @@ fn a_node_that_ends_says_why(#[case] log: &str, #[case] cause: &str) {
     assert_eq!(of(&log), cause, "without what stands around it");
 }
 
-/// What Kubernetes keeps by itself is the end only: it may begin in the middle of the trace.
+/// Kubernetes itself keeps only the end of a log, which may begin in the middle of a stack trace.
 #[test]
 fn without_an_error_the_last_lines_are_told() {
     assert_eq!(

@@ -50,7 +50,7 @@ fn gossip(n: u8, status: &str) -> Gossip {
     }
 }
 
-/// Node `n` runs 5.0 with the schema that 5.0 has, and all others know.
+/// Node `n` runs 5.0 with the schema of 5.0, and all others know it.
 fn update(views: &mut [View], n: u8) {
     let (release, schema) = (Version::new(5, 0, 6), host(200));
     for view in views {
@@ -67,7 +67,7 @@ fn sentences(views: &[View]) -> Vec<String> {
     problems(3, views).iter().map(Problem::to_string).collect()
 }
 
-/// What differs from a quiet ring.
+/// A change that makes a quiet ring differ.
 type Change = fn(&mut Vec<View>);
 
 fn gossips(view: &mut View) -> &mut Vec<Gossip> {

@@ -28,7 +28,7 @@ fn owner(api: &FakeApi) -> ConfigMap {
     )
 }
 
-/// The names that arrive until nothing more does.
+/// The names that are triggered, until no more arrive.
 async fn woken<K: Object>(receiver: &mut UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
     let mut names = Vec::new();
     while let Ok(Some(object)) = timeout(std::time::Duration::from_millis(50), receiver.recv()).await {

@@ -31,7 +31,7 @@ impl Failure for Broken {
 
 type Outcome = Result<Option<Duration>, Broken>;
 
-/// What a reconcile does is decided by the object; each run is written down with its time.
+/// The object decides what a reconcile does. Each run is recorded with its time.
 #[derive(Default)]
 struct Script {
     runs: Mutex<Vec<(String, Duration)>>,

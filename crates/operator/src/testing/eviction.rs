@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::from_json;
 use super::store::{Key, Refusal, Store, refusal};
 
-/// Refuses as the API server does: 429 by one budget, 500 where there are several.
+/// Refuses as the API server does: with 429 because of one budget, with 500 if the pod has several.
 pub(super) fn allowed(store: &Store, pod: &Value) -> Result<(), Refusal> {
     let pod: Pod = from_json(pod);
-    // A pod that has no node yet takes nothing away.
+    // A pending pod counts for no budget, so it may always be evicted.
     if pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Pending")) {
         return Ok(());
     }
@@ -56,7 +56,7 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Healthy pods that there must be. Percentages are not known here.
+/// Number of healthy pods that the budget demands. Percentages are not supported.
 fn desired(budget: &PodDisruptionBudget, pods: usize) -> usize {
     let number = |value: &Option<IntOrString>| match value {
         Some(IntOrString::Int(number)) => usize::try_from(*number).ok(),

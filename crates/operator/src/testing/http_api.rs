@@ -84,7 +84,7 @@ fn namespace_terminating(key: &Key) -> Value {
     })
 }
 
-/// Whether this write is to go wrong: with which status, and whether it is done all the same.
+/// Whether this write must fail: with which status, and whether it is done nevertheless.
 fn strike(fault: &mut Option<Fault>) -> Option<(u16, bool)> {
     match fault {
         None => None,
@@ -107,7 +107,7 @@ fn respond(status: u16, body: Body) -> Response<Body> {
     response
 }
 
-/// A request, taken apart.
+/// A parsed request.
 struct Call {
     method: Method,
     path: String,
@@ -140,7 +140,7 @@ impl Call {
         }
     }
 
-    /// What a policy, a quota or a missing right says to it.
+    /// The refusal that a test has set for this path, in place of a policy, a quota or a missing right.
     fn refused(&self, store: &Store) -> Option<Refusal> {
         let is_refused = |(path, ..): &&(String, u16, String)| self.path.ends_with(path.as_str());
         let (_, code, message) = store.refused.iter().find(is_refused)?;
@@ -259,7 +259,7 @@ impl Call {
     }
 }
 
-/// Tells all changes after the named version, for ever.
+/// Streams all changes after the named version, for ever.
 fn watch(store: Shared, call: Call) -> Response<Body> {
     let after = call.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0_u64);
     let changes = lock(&store).version.subscribe();
@@ -281,7 +281,7 @@ fn watch(store: Shared, call: Call) -> Response<Body> {
 }
 
 impl Call {
-    /// What a watcher is told about a change, if it is new to it.
+    /// The watch event of a change, if the watcher does not know it yet.
     fn line(&self, change: &Change, after: u64) -> Option<(u64, String)> {
         let Change { version, verb, key, object } = change;
         let here = self.key.namespace.is_empty() || self.key.namespace == key.namespace;

@@ -1,7 +1,8 @@
 //! An API server in memory, so that tests state what is in the cluster afterwards and not which requests were sent.
 //!
-//! It knows versions and conflicts, generations, server-side apply, status, finalizers, owner references, eviction and
-//! watches, PodDisruptionBudgets and dry runs; it knows no schema, no defaults and no admission but what a test refuses. Names, uids and times are the same in every run.
+//! It implements versions and conflicts, generations, server-side apply, status, finalizers, owner references, evictions,
+//! PodDisruptionBudgets, watches and dry runs. It has no schemas, no defaults, and no admission except what a test refuses.
+//! Names, UIDs and times are the same in every run.
 
 #![expect(clippy::panic, reason = "only tests use it, and there a panic is a failed test")]
 
@@ -36,11 +37,11 @@ pub struct Logged {
     pub method: String,
     /// Path without query.
     pub path: String,
-    /// The query, taken apart.
+    /// The parsed query.
     pub query: HashMap<String, String>,
     /// The `fieldManager`, if the request named one.
     pub manager: Option<String>,
-    /// It is a dry run.
+    /// Whether it is a dry run.
     pub rehearsal: bool,
     /// Body as JSON; null without one.
     pub body: Value,
@@ -133,24 +134,24 @@ impl FakeApi {
         self.lock().log.clear();
     }
 
-    /// Lets `count` writes pass and answers all later ones, and no read, with 503 until [`FakeApi::heal`]: for the one who
-    /// writes it is as if it had ended there. Events do not count.
+    /// Lets `count` writes pass and answers all later ones with 503 until [`FakeApi::heal`]: to the cluster it is as if the
+    /// writer had died there. Reads pass, and events do not count.
     pub fn fail_after(&self, count: usize) {
         self.lock().fault = Some(store::Fault::After { left: count });
     }
 
-    /// Answers the `n`-th write from now (from 1) with this status and does not do it. Events do not count.
+    /// Answers the `n`-th write from now (from 1) with this status and does not carry it out. Events do not count.
     pub fn fail_nth(&self, n: usize, status: u16) {
         self.lock().fault = Some(store::Fault::Nth { left: n, status, done: false });
     }
 
-    /// Does the `n`-th write from now (from 1), but loses the answer. Events do not count.
+    /// Carries out the `n`-th write from now (from 1), but loses the response. Events do not count.
     pub fn lose_answer(&self, n: usize) {
         self.lock().fault = Some(store::Fault::Nth { left: n, status: 504, done: true });
     }
 
-    /// Answers every write of a path with this end (as `/services/db`) with this status and message until [`FakeApi::heal`], as a
-    /// quota, a webhook or an invalid field does.
+    /// Answers every write to a path that ends with `path` (such as `/services/db`) with this status and message until
+    /// [`FakeApi::heal`], as a quota, a webhook or an invalid field does.
     pub fn refuse(&self, path: &str, status: u16, message: &str) {
         self.lock().refused.push((path.to_owned(), status, message.to_owned()));
     }
@@ -167,12 +168,12 @@ impl FakeApi {
         self.lock().evictions_blocked = message.map(str::to_owned);
     }
 
-    /// What the containers of a pod have logged.
+    /// Sets what the containers of a pod have logged.
     pub fn log(&self, namespace: &str, pod: &str, log: &str) {
         self.lock().logs.insert(Key::of::<Pod>(Some(namespace), pod), log.to_owned());
     }
 
-    /// The namespace is being deleted: nothing new is let in.
+    /// Marks the namespace as being deleted: nothing can be created in it.
     pub fn end_namespace(&self, namespace: &str) {
         self.lock().ending.insert(namespace.to_owned());
     }

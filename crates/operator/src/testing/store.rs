@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Logged;
 
-/// When everything happens.
+/// The time at which everything happens.
 pub(super) const TIME: &str = "2026-01-01T00:00:00Z";
 
 /// Where an object is.
@@ -37,7 +37,7 @@ impl Key {
     }
 }
 
-/// An answer that is no object.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) code: u16,
@@ -47,13 +47,13 @@ pub(super) struct Refusal {
 
 pub(super) type Answer = Result<Value, Refusal>;
 
-/// What is to go wrong.
+/// Which writes must fail.
 pub(super) enum Fault {
     After { left: usize },
     Nth { left: usize, status: u16, done: bool },
 }
 
-/// What watchers are told.
+/// A change that watchers receive.
 #[derive(Clone)]
 pub(super) struct Change {
     pub(super) version: u64,
@@ -72,7 +72,7 @@ pub(super) struct Store {
     uids: u64,
     pub(super) log: Vec<Logged>,
     pub(super) fault: Option<Fault>,
-    /// Path, status and message of writes that are refused for ever.
+    /// End of the path, status and message of writes that are refused.
     pub(super) refused: Vec<(String, u16, String)>,
     pub(super) evictions_blocked: Option<String>,
     /// Namespaces that are being deleted.
@@ -132,7 +132,7 @@ impl Store {
         Ok(self.put(key, wanted))
     }
 
-    /// Server-side apply, with lists as a whole.
+    /// Server-side apply that treats each list as one value.
     pub(super) fn apply(&mut self, key: &Key, manager: &str, wanted: Value) -> Answer {
         let mark = (key.clone(), manager.to_owned());
         let stored = match self.get(key).cloned() {
@@ -213,7 +213,7 @@ impl Store {
         }
     }
 
-    /// Takes the owner from what it owns.
+    /// Removes the owner reference from everything that the object owns.
     pub(super) fn orphan(&mut self, key: &Key) {
         let Some(uid) = self.objects.get(key).map(|object| object["metadata"]["uid"].clone()) else { return };
         for owned in self.owned_by(&uid) {

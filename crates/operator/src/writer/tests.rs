@@ -173,7 +173,7 @@ async fn an_eviction_is_of_this_pod_only_and_may_be_blocked() {
     assert_eq!(api.list::<Pod>().len(), 1);
 }
 
-/// What the API server of Kubernetes answers about a pod with two budgets, which is no success whatever HTTP says.
+/// For a pod with two budgets the API server answers with a failure, even if the HTTP status is a success.
 #[tokio::test]
 async fn a_pod_with_two_budgets_is_not_evicted() {
     let api = FakeApi::new();
@@ -194,7 +194,7 @@ async fn a_pod_with_two_budgets_is_not_evicted() {
     assert_eq!(Eviction::of(Ok(failure)).unwrap(), Eviction::Blocked(why));
 }
 
-/// The pod is replaced by another one of its name after it was looked at and before it is evicted.
+/// The pod may be replaced by another one of its name after the check and before the eviction.
 #[tokio::test]
 async fn an_eviction_names_the_pod_that_is_meant() {
     let api = FakeApi::new();
@@ -285,11 +285,11 @@ async fn into_a_namespace_that_is_being_deleted_nothing_is_sent_but_the_first_re
     }
     let refused: Vec<_> = api.requests().into_iter().filter(|request| request.status == 403).collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
-    // What is there can be changed and deleted all the same, and other namespaces are none the worse for it.
+    // Existing objects can still be changed and deleted, and other namespaces are not affected.
     operator.writer.patch(&known, vec![]).await.unwrap();
     operator.writer.delete(&known).await.unwrap();
     assert_eq!((operator.writer.ends("demo").is_some(), operator.writer.ends("other")), (true, None));
-    // Another namespace of the same name may have been made.
+    // Another namespace of the same name may have been created.
     tokio::time::advance(crate::ending::BELIEVED).await;
     assert_eq!(operator.writer.ends("demo"), None);
 }

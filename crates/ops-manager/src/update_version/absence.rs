@@ -1,16 +1,16 @@
-//! Nodes that were away for longer than the others keep for them what they have missed.
+//! Finds nodes that were down for longer than the others store hints for them, and so may have missed writes.
 
 use api::condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// The condition that tells of it.
+/// Type of the condition.
 pub(super) const REPAIR_NEEDED: &str = "RepairNeeded";
 
 /// Cassandra's `max_hint_window`, where nothing else is set.
 const HINTS: SignedDuration = SignedDuration::from_hours(3);
 
-/// What is to be repaired among these pods, and why.
+/// A message about those of these pods that need a repair; `None` if none does.
 pub(super) fn repair<'a>(
     conditions: &[Condition],
     pods: impl IntoIterator<Item = &'a str>,
@@ -29,7 +29,8 @@ pub(super) fn repair<'a>(
     })
 }
 
-/// From its eviction until it ran again. One that never ran on the target was away until it was back on the source.
+/// The longest time from an eviction of a pod until it was Ready again. A pod that was never Ready on the target was down until
+/// it was Ready on the source.
 fn longest(conditions: &[Condition], pod: &str) -> Option<SignedDuration> {
     let time = |step: &str| -> Option<Timestamp> {
         let told = condition::get(conditions, &format!("{step}--{pod}"))?;

@@ -1,5 +1,5 @@
-//! The time that a step may take. It begins anew only when the update has come further than ever: two waits that take turns,
-//! such as for a pod that comes and goes and for the ring that misses it, share the time of one.
+//! The time limit of a step. The clock restarts only when the update gets further than ever before. Two waits that alternate,
+//! such as for a pod that comes and goes and for a ring that misses that pod, share one limit.
 
 use api::halt::{self, Halt};
 use api::ops_request::StepRecord;
@@ -12,7 +12,8 @@ use super::observe::Observed;
 use super::step::{PULL, READY};
 use super::timeout;
 
-/// How far the update is in its direction: what is pulled, halted, given its image, renewed, Ready.
+/// How far the update has got in its present direction, as a number: counts the answered halt, the PetSets with the image, the
+/// renewed pods, and the final wait for Ready. Before it begins: 1 while the image is pulled.
 fn reached(seen: &Observed, step: &str) -> u32 {
     let status = seen.request.status.as_ref();
     let Some(record) = status.and_then(|status| status.update_version.as_ref()) else {
@@ -28,13 +29,13 @@ fn reached(seen: &Observed, step: &str) -> u32 {
     u32::try_from(all).unwrap_or(u32::MAX)
 }
 
-/// Whether the clock that runs is not that of this step: it was written when less was done, or by a clock that was ahead. A
-/// release that knew only the names of steps has left no number.
+/// Whether the recorded clock is no longer valid for this step: the update has got further since, or the record is from a
+/// replica whose clock is ahead. Older releases recorded no number, only the name of the step.
 fn is_past(record: &StepRecord, name: &str, reached: u32, now: Timestamp) -> bool {
     record.started.0 > now || record.reached.map_or(record.name != name, |before| reached > before)
 }
 
-/// The record of the step under way.
+/// The record to write for the step under way: the old one as long as it is valid.
 pub(super) fn started(seen: &Observed, old: Option<&StepRecord>, name: String) -> StepRecord {
     let reached = reached(seen, &name);
     match old.filter(|old| !is_past(old, &name, reached, seen.now)) {
@@ -45,27 +46,27 @@ pub(super) fn started(seen: &Observed, old: Option<&StepRecord>, name: String) -
     }
 }
 
-/// Whether the step under way has taken longer than it may.
+/// Whether the step has taken longer than allowed.
 pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
     let limit = SignedDuration::try_from(timeout::of(&seen.request)).unwrap_or(SignedDuration::MAX);
     took(seen, step).is_some_and(|took| took > limit)
 }
 
-/// How long the step has been under way. Only the time that this replica leads counts: the record is by the clock of whoever
-/// wrote it, and nobody may have looked since.
+/// How long the step has been under way, as far as this replica has led. Earlier time does not count: the record was written by
+/// another replica's clock, and possibly nobody was leading in between.
 fn took(seen: &Observed, step: &str) -> Option<SignedDuration> {
     let record = seen.request.status.as_ref()?.step.as_ref()?;
     let past = is_past(record, step, reached(seen, step), seen.now);
     (!past).then(|| since(seen, record.started.0))
 }
 
-/// The same, if nothing else was waited for meanwhile.
+/// Like `took`, but `None` if the update waited for something else last.
 pub(super) fn alone(seen: &Observed, step: &str) -> Option<SignedDuration> {
     let record = seen.request.status.as_ref()?.step.as_ref()?;
     took(seen, step).filter(|_| record.name == step)
 }
 
-/// The time since a moment that an operator has written down, as far as this replica has led.
+/// Time since a recorded moment, as far as this replica has led.
 pub(super) fn since(seen: &Observed, moment: Timestamp) -> SignedDuration {
     seen.now.duration_since(moment.max(seen.since))
 }

@@ -1,7 +1,7 @@
-//! The decision: from a picture of the world to the one next step of an update.
+//! Decides the one next step of an update from an observation of the cluster.
 //!
-//! Pure and total. Progress is read off the world (images, readiness, the halt), never off a counter, so that a restart
-//! at any point continues where the world is. Going back is the same machine with the images exchanged.
+//! Pure and total. Progress is derived from the cluster (images, readiness, the halt), never from a counter, so that an operator
+//! that restarts at any point continues from there. A roll-back uses the same code with source and target exchanged.
 
 use super::clock::overdue;
 use super::ending::{ended, give_up, released};
@@ -11,10 +11,10 @@ use super::progressing::progressing;
 use super::step::Step;
 use super::{pull, refusal};
 
-/// The next step.
+/// Returns the next step.
 pub fn next_step(seen: &Observed) -> Step {
     let step = decide(seen);
-    // A write that nobody has refused is not given up before it was tried.
+    // A write is given up only after the API server has refused it, so it is tried at least once.
     let is_wait = matches!(step, Step::Wait(_) | Step::Pull { .. } | Step::Evict { .. });
     let step = match step.timed() {
         Some(name) if overdue(seen, &name) && (is_wait || refusal::told(seen, &step).is_some()) => {

@@ -1,4 +1,4 @@
-//! Carrying out a step: one change in the API server, each on the version of the object that the step was decided on.
+//! Carries out steps: each is a change in the API server, conditional on the object version that the step was decided on.
 
 use api::halt::OWNER;
 use api::names::{CONTAINER, INIT_CONTAINER, OPS_REQUEST_FINALIZER};
@@ -19,16 +19,16 @@ use super::puller::{self, Place, Puller};
 use super::step::Step;
 use crate::context::Context;
 
-/// What a step left behind.
+/// Result of a step.
 #[derive(Debug, Default)]
 pub struct Effect {
     /// The request, if the step changed it.
     pub request: Option<CassandraOpsRequest>,
-    /// What the story has to add.
+    /// Something to add to the status.
     pub note: Option<String>,
 }
 
-/// Carries out the step. What only changes the status of the request has no effect here.
+/// Carries out the step. Steps that only change the status of the request do nothing here.
 pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<Effect, WriteError> {
     let writer = &context.operator.writer;
     let request = &*seen.request;
@@ -85,7 +85,7 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
     Ok(effect)
 }
 
-/// The halt and whose it is, in one patch.
+/// Sets the halt and the mark that names the request, in one patch.
 fn halt(cassandra: &Cassandra, uid: &str) -> Vec<PatchOperation> {
     let mut operations = vec![add(&["spec", "halted"], json!(true))];
     if cassandra.metadata.annotations.is_none() {
@@ -95,7 +95,7 @@ fn halt(cassandra: &Cassandra, uid: &str) -> Vec<PatchOperation> {
     operations
 }
 
-/// Who has lifted the halt of this request: its mark is still there, and the field is somebody else's.
+/// Who has lifted the halt of this request, if somebody has: the mark is still there, and another field manager owns the field.
 async fn lifted_by(
     context: &Context,
     request: &CassandraOpsRequest,
@@ -120,7 +120,7 @@ async fn lifted_by(
     ))
 }
 
-/// Lifts a halt together with its mark.
+/// Lifts a halt and removes its mark.
 pub fn resume(cassandra: &Cassandra) -> Vec<PatchOperation> {
     let mut operations = vec![add(&["spec", "halted"], json!(false))];
     if cassandra.annotations().contains_key(OWNER) {
@@ -140,7 +140,7 @@ fn release(request: &CassandraOpsRequest) -> Vec<PatchOperation> {
     vec![add(&["metadata", "finalizers"], json!(left))]
 }
 
-/// Database and init container run the same image: each release starts from its own default configuration.
+/// Sets the image of both the database and the init container: each release starts from its own default configuration.
 fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
     let Some(spec) = &petset.spec.template.spec else { return vec![] };
     let position = |containers: &[Container], name: &str| containers.iter().position(|c| c.name == name);
@@ -154,7 +154,7 @@ fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
         .collect()
 }
 
-/// Makes the pods that pull. Answers why the API server lets none be made: quota, admission, a missing right.
+/// Creates the pods that pull the image. Returns why the API server refuses them, if it does: quota, admission, a missing right.
 async fn pull(
     context: &Context,
     seen: &Observed,
@@ -179,7 +179,7 @@ async fn pull(
     Ok(None)
 }
 
-/// A pod by name and uid: the one that was seen, and no other of its name.
+/// A pod identified by name and uid, so that a new pod of the same name is not affected.
 fn identity(request: &CassandraOpsRequest, name: &str, uid: &str) -> Pod {
     let mut pod = Pod::default();
     pod.metadata.namespace = request.namespace();
@@ -188,7 +188,7 @@ fn identity(request: &CassandraOpsRequest, name: &str, uid: &str) -> Pod {
     pod
 }
 
-/// Evicts the pod. Answers why it cannot be at this moment.
+/// Evicts the pod. Returns why it cannot be evicted at the moment, if so.
 async fn evict(
     context: &Context,
     request: &CassandraOpsRequest,
@@ -200,7 +200,7 @@ async fn evict(
     })
 }
 
-/// What the log of a container that crashed says of its end.
+/// The cause of a crash, from the log of the container.
 async fn last_words(context: &Context, request: &CassandraOpsRequest, pod: &str, container: &str) -> String {
     let pods = context.operator.api::<Pod>(request.namespace().as_deref());
     let log = operator::pod::last_log(&pods, pod, container).await;

@@ -1,4 +1,4 @@
-//! How a request ends when it does not end well, and what is left to do then.
+//! How a request ends if it fails, and the cleanup afterwards.
 
 use api::CassandraOpsRequest;
 use api::condition;
@@ -12,35 +12,36 @@ use super::observe::Observed;
 use super::step::{Outcome, Step};
 use super::{refusal, timeout};
 
-/// A request that has ended leaves nothing behind: neither its halt, but for one case, nor its finalizer.
+/// Cleans up after a request that has ended: lifts its halt (with one exception) and removes its finalizer.
 pub(super) fn ended(seen: &Observed) -> Step {
     let request = &seen.request;
     let uid = request.uid().unwrap_or_default();
     let halted = seen.alive().is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
     match (halted, keeps_halt(request)) {
         (true, false) => Step::Resume,
-        // Without the request nobody would know why the ring must be left alone, and its halt would be lifted.
+        // Keep the request: without it nobody would know why the ring must be left alone, and the halt would be lifted.
         (true, true) => Step::Done,
         (false, _) => released(request),
     }
 }
 
-/// Reason of the condition `Failed` where the roll-back could not finish: the ring may be on two versions, so the provisioner
-/// must not touch it.
+/// Reason of the condition `Failed` if the roll-back could not finish: the ring may be on two versions, so the provisioner must
+/// not touch it.
 pub const ROLL_BACK_UNFINISHED: &str = "RollBackUnfinished";
 
-/// A roll-back that has finished is no reason: the cache may have told of a halt that was lifted before it told of ours.
+/// Whether a failed request keeps its halt. Only an unfinished roll-back does; a finished one does not, even if a stale cache
+/// still shows the halt.
 fn keeps_halt(request: &CassandraOpsRequest) -> bool {
     let failed = request.status.as_ref().and_then(|status| condition::get(&status.conditions, "Failed"));
     request.phase() == Phase::Failed && failed.is_some_and(|failed| failed.reason == ROLL_BACK_UNFINISHED)
 }
 
-/// A request that is over may go.
+/// Removes the finalizer of a request that has ended.
 pub(super) fn released(request: &CassandraOpsRequest) -> Step {
     if request.finalizers().iter().any(|f| f == OPS_REQUEST_FINALIZER) { Step::Release } else { Step::Done }
 }
 
-/// What follows when a step took too long.
+/// The next step after one that took too long.
 pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let what = match step {
         Step::Wait(wait) => wait.message.clone(),
@@ -61,7 +62,7 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     let halted = seen.alive().is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
-        // The ring is where it should be, and stays halted until the API server lets that be lifted: it is tried on.
+        // The ring is where it should be. It stays halted until the API server lets the halt be lifted; that is retried.
         Some(record) if *step == Step::Resume => Step::Finish(Outcome::Failed(format!(
             "{}. The Cassandra stays halted until its halt can be lifted: {cause}",
             settled(seen, record)
@@ -72,7 +73,7 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
             record.roll_back.as_deref().unwrap_or_default(),
             if halted { "stays halted" } else { "could not be halted again" },
         ))),
-        // The ring was whole on the target when the version was set: what came later is no reason to stay halted.
+        // The ring was whole on the target when the version was set. Problems since then do not justify keeping the halt.
         Some(record) if versioned(record) && halted && is_at(seen, &record.target) => Step::Resume,
         Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
             "{cause}. The Cassandra has version {} and is resumed",
@@ -82,16 +83,16 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
     }
 }
 
-/// Who lifts the halt of this request.
+/// A message about who lifts the halt of this request, if somebody does.
 fn lifted(seen: &Observed) -> Option<&str> {
     let status = seen.request.status.as_ref()?;
     condition::get(&status.conditions, HALT_LIFTED).map(|lifted| lifted.message.as_str())
 }
 
-/// The condition that tells of it.
+/// Type of the condition for that.
 pub(super) const HALT_LIFTED: &str = "HaltLifted";
 
-/// What the budget said when it blocked the eviction the last time.
+/// The message when a budget last blocked the eviction of the pod.
 fn blocked(seen: &Observed, pod: &str) -> Option<String> {
     let conditions = &seen.request.status.as_ref()?.conditions;
     let evictions = ["EvictPod--", "RollBackEvictPod--"];

@@ -1,21 +1,21 @@
-//! Where an update leads, and how much of the ring is there.
+//! The goal of an update, and how many of the pods have reached it.
 
 use api::ops_request::{Release, UpdateVersionRecord};
 
 use super::node::Node;
 use super::observe::{Observed, Rack};
 
-/// Where the record leads.
+/// The release that the update currently moves the ring to: the target, or the source during a roll-back.
 pub(super) fn goal(record: &UpdateVersionRecord) -> &Release {
     if record.roll_back.is_some() { &record.source } else { &record.target }
 }
 
-/// This pod is at the goal.
+/// Whether the pod is Ready on the goal's image.
 pub(super) fn is_done(pod: &Node, goal: &Release) -> bool {
     pod.image == goal.image && pod.ready && !pod.terminating
 }
 
-/// All pods are there and at the goal.
+/// Whether all pods exist and are Ready on the goal's image.
 pub(super) fn is_whole(seen: &Observed, goal: &Release) -> bool {
     seen.racks.iter().all(|rack| {
         rack.image.as_deref() == Some(&goal.image)
@@ -24,14 +24,14 @@ pub(super) fn is_whole(seen: &Observed, goal: &Release) -> bool {
     })
 }
 
-/// Nothing is left to renew.
+/// Whether all templates and existing pods have the goal's image, so that nothing is left to renew. The pods may not be Ready.
 pub(super) fn is_at(seen: &Observed, goal: &Release) -> bool {
     seen.racks.iter().all(|rack| {
         rack.image.as_deref() == Some(&goal.image) && rack.pods.iter().all(|pod| pod.image == goal.image)
     })
 }
 
-/// What became of the ring, with nothing left to renew in it.
+/// A sentence about the outcome for the ring, with nothing left to renew.
 pub(super) fn settled(seen: &Observed, record: &UpdateVersionRecord) -> String {
     let goal = goal(record);
     let Some(cause) = &record.roll_back else {

@@ -1,8 +1,8 @@
-//! "It should not come to it": what the schema, or a setting of the user's, names and the target does not have is found
-//! while all pods run, and refused with the words that help. A node of the target would end when it starts.
+//! Checks before an update whether the target knows everything that the schema and the user's settings use. If not, its nodes
+//! would not start; so the request is denied while all pods still run, with a message that says what helps.
 //!
-//! What a release has is in tables; what an image must bring (classes of the user's) the pod that pulls it looks for. What could
-//! not be found out is told and holds nothing up.
+//! What each release knows is in tables. Classes of the user's must come with the image: the pod that pulls it looks for them.
+//! What cannot be found out is reported and does not block the update.
 
 mod ask;
 mod finding;
@@ -29,21 +29,21 @@ use super::observe::{Observed, release};
 use super::pull;
 use super::step::{Outcome, Step};
 
-/// The condition that tells of it.
+/// Type of the condition.
 pub(super) const CONDITION: &str = "CompatibilityCheck";
-/// The reason of a refusal.
+/// Reason of a denial.
 const REASON: &str = "UnknownToTarget";
-/// A message that names hundreds of tables is not read.
+/// How many findings a message lists: nobody reads hundreds.
 const NAMED: usize = 5;
 
-/// The end of a request whose target does not know what is in use.
+/// Denies a request whose target does not know something in use.
 pub(super) fn refused(seen: &Observed) -> Option<Step> {
     let checked = check(seen)?;
     let message = checked.refusal(seen)?;
     Some(Step::Finish(Outcome::Denied { reason: REASON, message }))
 }
 
-/// The condition, True or False, its reason and its message. `None`: nobody was asked.
+/// The condition to set: status, reason and message. `None`: the ring was not asked.
 pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     let checked = check(seen)?;
     if let Some(message) = checked.refusal(seen) {
@@ -62,7 +62,7 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     Some((true, "Compatible", "the target knows what the schema and the settings name".to_owned()))
 }
 
-/// What the pods that pull are to look for.
+/// The classes that the pods that pull the image must look for.
 pub(super) fn classes(seen: &Observed) -> Vec<String> {
     let schema = seen.ring.as_ref().and_then(|ring| ring.names.schema.as_ref());
     let uses = schema.and_then(|schema| schema.as_ref().ok()).map_or(&[][..], Vec::as_slice);
@@ -72,11 +72,11 @@ pub(super) fn classes(seen: &Observed) -> Vec<String> {
 #[derive(Default)]
 struct Checked {
     findings: Vec<Finding>,
-    /// What could not be found out; a sentence for each.
+    /// What could not be found out; one sentence each.
     unsure: Vec<String>,
-    /// Classes that are still looked for.
+    /// Classes whose search has not ended.
     open: Vec<String>,
-    /// From where there is no way back.
+    /// Why a roll-back will not be possible in some cases.
     limit: Option<String>,
 }
 
@@ -103,7 +103,7 @@ fn check(seen: &Observed) -> Option<Checked> {
 }
 
 impl Checked {
-    /// The classes of the user's. Where pods bring classes of their own, the image does not tell.
+    /// Checks the classes of the user's. If the pods may bring classes of their own, the image alone does not tell.
     fn image(&mut self, seen: &Observed, uses: &[Use]) {
         let foreign = foreign(uses);
         let Some(target) = seen.target.as_deref().map(release).filter(|_| !foreign.is_empty()) else {
@@ -154,8 +154,8 @@ impl Checked {
     }
 }
 
-/// Between lines of releases the commit log that a killed node has left is made readable for the source, see `commit_log.rs` of the
-/// provisioner; one that is compressed or encrypted cannot be.
+/// A warning if a roll-back is limited. For a roll-back to an older release line, the provisioner's `commit_log.rs` makes the
+/// commit log of a killed node readable for the source; it cannot do that if the log is compressed or encrypted.
 fn limit(source: &CassandraVersion, target: &Version, settings: &[Setting]) -> Option<String> {
     let hiding = settings.iter().find(|setting| settings::hides_the_commit_log(setting))?;
     let source = Version::parse(&source.spec.version).ok()?;
@@ -169,7 +169,7 @@ fn limit(source: &CassandraVersion, target: &Version, settings: &[Setting]) -> O
     })
 }
 
-/// The classes of the user's, and who names each.
+/// The classes of the user's, and where each is used.
 fn foreign(uses: &[Use]) -> BTreeMap<String, BTreeSet<&Use>> {
     let mut classes: BTreeMap<String, BTreeSet<&Use>> = BTreeMap::new();
     for it in uses {

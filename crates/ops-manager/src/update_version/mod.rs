@@ -1,4 +1,4 @@
-//! UpdateVersion: observe, decide, do one thing, tell.
+//! UpdateVersion: observe, decide, take one step, write the status.
 
 mod absence;
 mod clock;
@@ -45,12 +45,12 @@ use operator::WriteError;
 use crate::context::Context;
 use crate::queue::{self, Turn};
 
-/// When to look again after a step was taken: what it has changed is in the caches by then.
+/// Requeue interval after a step: by then the caches have its changes.
 const NEXT: Duration = Duration::from_millis(300);
-/// When to look again for what no watch tells: what the nodes say, and time that runs out.
+/// Requeue interval while waiting for what no watch reports: the nodes' answers, and timeouts.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Takes the request one step further. Answers when to look again.
+/// Takes the request one step further. Returns after how long to look again.
 pub async fn advance(
     request: Arc<CassandraOpsRequest>,
     context: &Context,
@@ -75,7 +75,7 @@ pub async fn advance(
     {
         seen.ring = Some(probe::ask(context, cassandra, &seen).await);
         probe::forget(context);
-        // That may have taken many seconds, in which another request may have begun.
+        // Asking the ring may have taken many seconds, in which another request may have begun.
         (seen.turn, seen.unfinished) = place(&seen.request, context);
         step = next_step(&seen);
     }
@@ -105,13 +105,13 @@ pub async fn advance(
     tell(context, &seen, effect.request.as_ref(), &told).await?;
     Ok(Some(match (&step, &effect.note) {
         (Step::Wait(_), _) => LOOK,
-        // An eviction that a budget blocks is a wait.
+        // An eviction that a budget blocks counts as a wait.
         (Step::Evict { .. }, Some(_)) => refusal::again(&seen, LOOK),
         _ => NEXT,
     }))
 }
 
-/// Writes the status, if it says anything new, and an event for each piece of news.
+/// Writes the status if it has changed, and an event for each change worth one.
 async fn tell(
     context: &Context,
     seen: &Observed,
@@ -133,7 +133,7 @@ async fn tell(
     Ok(())
 }
 
-/// The picture from the caches: no request is made for it.
+/// Observes the cluster from the caches only, without a request to the API server.
 fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     let namespace = request.namespace().unwrap_or_default();
     let (turn, unfinished) = place(&request, context);
@@ -149,7 +149,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     let now = context.operator.clock.now();
     Observed {
         now,
-        // A follower has looked at nothing yet.
+        // As a follower, no time counts yet.
         since: context.operator.leader.since().map_or(now, |since| context.operator.clock.at(since)),
         turn,
         unfinished,
@@ -164,7 +164,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     }
 }
 
-/// Whose turn it is, and which other requests are not finished.
+/// The turn of the request, and which other requests are not finished.
 fn place(request: &CassandraOpsRequest, context: &Context) -> (Turn, Vec<String>) {
     let namespace = request.namespace().unwrap_or_default();
     let database = &request.spec.database_ref;
@@ -176,7 +176,7 @@ fn place(request: &CassandraOpsRequest, context: &Context) -> (Turn, Vec<String>
     (queue::turn(request, rivals(), valid), queue::unfinished(request, rivals()))
 }
 
-/// Whether a request can be carried out by what is known of the Cassandra and the catalog.
+/// Whether a request is possible, going by the cached Cassandra and catalog.
 fn can_be_done(request: &CassandraOpsRequest, context: &Context) -> bool {
     let namespace = request.namespace().unwrap_or_default();
     let Some(cassandra) = context.cassandras.get(&namespace, &request.spec.database_ref.name) else {

@@ -1,4 +1,4 @@
-//! A pod of the ring, and why it does not come up.
+//! A pod of the ring, and why it does not become Ready.
 
 use api::names;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
@@ -9,38 +9,38 @@ use kube::ResourceExt;
 pub struct Node {
     /// Name of the pod.
     pub name: String,
-    /// Identity of the pod: a renewed one has another.
+    /// UID of the pod; a renewed pod has a new one.
     pub uid: String,
-    /// The Kubernetes node that it runs on, once it has one.
+    /// Name of the Kubernetes node, once the pod is scheduled.
     pub host: Option<String>,
     /// Address, once it has one.
     pub ip: Option<String>,
-    /// Database image.
+    /// Image of the database container.
     pub image: String,
-    /// It takes requests.
+    /// It is Ready.
     pub ready: bool,
-    /// It is on its way out.
+    /// It is being deleted.
     pub terminating: bool,
-    /// How long that may take, in seconds.
+    /// Its grace period in seconds.
     pub grace: i64,
-    /// Why it is on its way out and does not end, as part of a sentence.
+    /// What prevents a pod that is being deleted from ending, as part of a sentence.
     pub held: Option<String>,
-    /// Why it will not come up by itself.
+    /// Why it will not become Ready by itself.
     pub trouble: Option<Trouble>,
-    /// What it waits for, for messages.
+    /// What it waits for, as part of a message.
     pub waits_for: String,
 }
 
-/// Why a pod will not come up by itself.
+/// Why a pod will not become Ready by itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trouble {
     /// What is wrong, as part of a sentence.
     pub what: String,
-    /// The container whose last log lines say more.
+    /// The container whose last log lines tell the cause.
     pub log_of: Option<String>,
 }
 
-/// Reads a pod.
+/// Builds a `Node` from a pod.
 pub(super) fn node(pod: &Pod) -> Node {
     let status = pod.status.clone().unwrap_or_default();
     let condition = |type_: &str| status.conditions.iter().flatten().find(|c| c.type_ == type_);
@@ -72,7 +72,7 @@ pub(super) fn node(pod: &Pod) -> Node {
     }
 }
 
-/// What keeps a pod that is to go and cannot: finalizers after its containers have ended, or a Kubernetes node that is lost.
+/// What prevents a pod that is being deleted from ending: finalizers left after its containers have ended, or a lost machine.
 fn held(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     if status.reason.as_deref() == Some("NodeLost") {
@@ -90,7 +90,7 @@ pub(super) fn image(containers: &[Container], name: &str) -> Option<String> {
     containers.iter().find(|c| c.name == name)?.image.clone()
 }
 
-/// Why a pod will not come up by itself.
+/// Why a pod will not become Ready by itself.
 pub(super) fn trouble(pod: &Pod) -> Option<Trouble> {
     let trouble = operator::pod::trouble(pod).filter(|trouble| trouble.lasts)?;
     let log_of = trouble.ended.map(|ended| ended.container);

@@ -1,4 +1,4 @@
-//! What the decision is made on: a picture of the request, the Cassandra, its pods and, once asked for, the ring.
+//! The input of the decision: a snapshot of the request, the Cassandra, its pods and, if asked for, the nodes' answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,108 +17,108 @@ use super::node::{Node, image, node};
 use super::puller::Puller;
 use crate::queue::Turn;
 
-/// A picture of everything the next step depends on.
+/// A snapshot of everything that the next step depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// The time.
+    /// The present time.
     pub now: Timestamp,
-    /// Since when this replica leads, told by the clock as it is now.
+    /// When this replica began to lead, by the same clock as `now`.
     pub since: Timestamp,
     /// The request.
     pub request: Arc<CassandraOpsRequest>,
-    /// Its place among the other requests.
+    /// Its turn among the other requests.
     pub turn: Turn,
     /// The Cassandra.
     pub cassandra: Option<Arc<Cassandra>>,
-    /// UIDs of the requests for the same Cassandra that are not finished, this one left out.
+    /// UIDs of the other unfinished requests for the same Cassandra.
     pub unfinished: Vec<String>,
-    /// The version that the Cassandra has.
+    /// The Cassandra's present version.
     pub current: Option<Arc<CassandraVersion>>,
-    /// The version that the request asks for.
+    /// The version that the request targets.
     pub target: Option<Arc<CassandraVersion>>,
     /// The racks, in the order of the spec.
     pub racks: Vec<Rack>,
     /// Pods of this request that pull the target's image.
     pub pullers: Vec<Puller>,
-    /// What the nodes said, if the decision asked for it.
+    /// The nodes' answers, if the decision asked for them.
     pub ring: Option<Ring>,
-    /// Whether the pods of the target would be let in, if the decision asked for it.
+    /// Whether the API server would accept pods of the target, if the decision asked for it.
     pub admission: Option<Admission>,
 }
 
 impl Observed {
-    /// The Cassandra, unless it is gone or on its way out.
+    /// The Cassandra, unless it is gone or being deleted.
     pub(super) fn alive(&self) -> Option<&Cassandra> {
         self.cassandra.as_deref().filter(|cassandra| cassandra.metadata.deletion_timestamp.is_none())
     }
 }
 
-/// A rack as it is.
+/// The state of a rack.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, read off the world")]
 pub struct Rack {
     /// Name of its PetSet.
     pub petset: String,
-    /// Nodes that it should have.
+    /// Number of nodes that it should have.
     pub replicas: usize,
-    /// Its data would not survive a renewed pod.
+    /// It has no volumes, so a renewed pod would lose its data.
     pub ephemeral: bool,
-    /// Database image of the PetSet's template; `None` if there is no PetSet.
+    /// Database image in the template of the PetSet; `None` if there is no PetSet.
     pub image: Option<String>,
-    /// Its pods use only an image that is on their Kubernetes node already.
+    /// Its pods have `imagePullPolicy: Never`: the image must already be on their Kubernetes node.
     pub never_pulls: bool,
-    /// Its pods may run classes that are not in the image: from a volume of the user's, or by a variable.
+    /// Its pods may use classes that are not in the image: from a user's volume, or through an environment variable.
     pub brings_classes: bool,
-    /// The controllers have seen the present template.
+    /// The controllers have observed the present template.
     pub caught_up: bool,
     /// Its pods by ordinal.
     pub pods: Vec<Node>,
 }
 
 impl Rack {
-    /// The names that its pods have or shall have.
+    /// The names of all pods that it should have.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
         (0..i32::try_from(self.replicas).unwrap_or(i32::MAX)).map(|ordinal| names::pod(&self.petset, ordinal))
     }
 }
 
-/// What the nodes said when all of them were asked.
+/// The answers of all nodes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Ring {
-    /// Why the ring is not whole and quiet.
+    /// Why the ring is not whole: not all nodes are up, or they do not agree.
     pub problems: Vec<String>,
     /// The release that each node reports, by pod.
     pub releases: BTreeMap<String, Version>,
-    /// What its keyspaces bear; asked for only before the update begins.
+    /// Whether every keyspace has enough copies. Only asked for before the update begins.
     pub copies: Copies,
-    /// What its schema and the user's settings name; asked for only before the update begins.
+    /// What the schema and the user's settings use. Only asked for before the update begins, and before a roll-back.
     pub names: Names,
 }
 
-/// Whether the keyspaces bear that one node is away.
+/// Whether all keyspaces stay available while one node is down.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Copies {
-    /// All of them go on at QUORUM.
+    /// All are available at QUORUM.
     #[default]
     Enough,
-    /// These do not; a sentence part for each.
+    /// These are not; part of a sentence for each.
     TooFew(Vec<String>),
-    /// Nobody could tell; why.
+    /// It could not be found out: why.
     Unknown(String),
 }
 
-/// What the API server says of the pods that the target makes.
+/// Whether the API server would accept pods of the target.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Admission {
-    /// They would be let in, or nobody could tell.
+    /// It would, or that could not be found out.
     Fine,
-    /// They would not; what it says.
+    /// It would not: its message.
     Refused(String),
-    /// It has no answer at this moment; what it says.
+    /// It cannot answer at the moment: its message.
     Unclear(String),
 }
 
-/// The racks of a Cassandra from its PetSets and pods.
+/// Builds the racks of a Cassandra from its PetSets and pods.
 pub fn racks(
     cassandra: &Cassandra,
     petset: impl Fn(&str) -> Option<Arc<PetSet>>,
@@ -151,7 +151,7 @@ pub fn racks(
     }
 }
 
-/// The release that a version of the catalog stands for.
+/// The release that a CassandraVersion describes.
 pub fn release(version: &CassandraVersion) -> Release {
     Release {
         name: version.name_any(),
@@ -160,8 +160,8 @@ pub fn release(version: &CassandraVersion) -> Release {
     }
 }
 
-/// Both, if database and init container do not agree, so that it equals no image: each release starts from its own default
-/// configuration.
+/// The image of the template. If database and init container differ, both, so that it equals no image: each release must start
+/// from its own default configuration.
 fn template_image(petset: &PetSet) -> Option<String> {
     let spec = petset.spec.template.spec.as_ref()?;
     let database = image(&spec.containers, names::CONTAINER)?;
@@ -176,7 +176,7 @@ fn never_pulls(petset: &PetSet) -> bool {
     database(petset).and_then(|container| container.image_pull_policy.as_deref()) == Some("Never")
 }
 
-/// Volumes that the provisioner mounts hold no classes; the user's may.
+/// Volumes that the provisioner mounts hold no classes; those of the user may.
 fn brings_classes(petset: &PetSet) -> bool {
     let Some(database) = database(petset) else { return false };
     let own = ["config", names::DATA_VOLUME, "logs", "tmp"];

@@ -1,4 +1,4 @@
-//! Before the first change: refuse, wait for the turn, look whether the ring is fit.
+//! Before the first change: deny the request, wait for its turn, or check whether the ring is fit for the update.
 
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
@@ -14,7 +14,7 @@ use super::step::{Outcome, Step, waiting};
 use super::{clock, known_to_target, pull, replication};
 use crate::queue::Turn;
 
-/// The next step of a request that has changed nothing yet.
+/// The next step of a request that has not begun.
 pub(super) fn pending(seen: &Observed) -> Step {
     let request = &seen.request;
     match &seen.turn {
@@ -67,7 +67,7 @@ pub(super) fn pending(seen: &Observed) -> Step {
         })
 }
 
-/// Why a request cannot be carried out, whatever the ring is like: one that is refused in this way takes nobody's place.
+/// Why a request is impossible, whatever the state of the ring. Such a request does not replace others in the queue.
 pub(super) fn refusal(
     request: &CassandraOpsRequest,
     halt: &Halt,
@@ -77,7 +77,7 @@ pub(super) fn refusal(
 ) -> Option<(&'static str, String)> {
     match version::path(current, target) {
         Ok(()) => {}
-        // The halt of a request that could not finish: going to the version that it should have is the way out.
+        // The request whose halt this is could not finish. Going to the version that the spec already names is the way out.
         Err(NoPath::Identical(_)) if matches!(halt, Halt::Request(_)) => {}
         Err(no_path) => {
             return Some((reason_of(&no_path), format!("spec.updateVersion.targetVersion: {no_path}")));
@@ -93,7 +93,7 @@ pub(super) fn refusal(
     replication::is_strict(request).err().map(|message| ("MalformedAnnotation", message))
 }
 
-/// Before the first change of anything: whether the pods would come back.
+/// Just before the first change: checks that the API server would accept the renewed pods.
 fn unwelcome(seen: &Observed, first: &Step) -> Option<Step> {
     if !matches!(first, Step::Pull { .. } | Step::Begin { .. }) {
         return None;
@@ -108,8 +108,8 @@ fn unwelcome(seen: &Observed, first: &Step) -> Option<Step> {
     }
 }
 
-/// Preflight. `apply: Always` asks the ring all the same and goes on whatever it says, since the update may be what
-/// heals it.
+/// Checks the ring. With `apply: Always` the nodes are asked too, but the update goes on whatever they answer, since it may be
+/// what repairs the ring.
 fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
     let preflight = Some("preflight".to_owned());
     if let Some(rack) = seen.racks.iter().find(|rack| rack.image.is_none()) {
@@ -135,7 +135,7 @@ fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
     }
 }
 
-/// For a user who wants to be sure: what is found out about replication, good or bad. What cannot be told is waited for.
+/// Denies the request if replication is too low, for users who ask for that check. If the ring cannot answer, waits.
 fn refused((good, reason, message): (bool, &'static str, String)) -> Option<Step> {
     if reason == replication::UNKNOWN {
         return Some(waiting(reason, message, Some("preflight".to_owned())));
@@ -143,9 +143,9 @@ fn refused((good, reason, message): (bool, &'static str, String)) -> Option<Step
     (!good).then(|| deny(reason, message))
 }
 
-/// A watch may tell of a request before it tells of what was created together with it.
+/// How long to wait for a missing object: a watch may show a request before the objects that were created together with it.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
-/// The step whose time runs meanwhile. It is counted from when this was first seen: the time of creation is by another clock.
+/// Step name for that time limit, which counts from when the absence was first seen: the creation time is by another clock.
 const ABSENCE: &str = "absence";
 
 fn absent(seen: &Observed, reason: &'static str, message: String) -> Step {

@@ -1,4 +1,4 @@
-//! Asking every node of a ring what it sees.
+//! Asks every node of a ring for its view.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +16,10 @@ use super::observe::{Copies, Observed, Ring};
 use super::{known_to_target, way_back};
 use crate::context::Context;
 
-/// A node that takes longer than this is not fit to lose a neighbour.
+/// A node that takes longer than this is too busy to lose a neighbour.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
-/// What all nodes say, side by side. A node that cannot be asked is a problem like any other.
+/// Asks all nodes at once. A node that cannot be asked counts as a problem of the ring.
 pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> Ring {
     let credentials = match credentials(context, cassandra).await {
         Ok(credentials) => credentials,
@@ -42,13 +42,13 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> R
             Err(problem) => ring.problems.push(format!("pod {}: {problem}", pod.name)),
         }
     }
-    // Nodes that did not answer are named already; that others miss them would only repeat it.
+    // Do not add that the other nodes miss those that did not answer.
     if ring.problems.is_empty() {
         ring.problems = ring::problems(expected, &views).iter().map(ToString::to_string).collect();
     }
     if seen.request.phase() == Phase::Pending {
         ring.copies = copies(context, &views, credentials.as_ref()).await;
-        // The schema may be large, and a ring that is not whole is asked again and again.
+        // Only then: the schema may be large, and a ring that is not whole is asked again and again.
         if ring.problems.is_empty() || seen.request.spec.apply == Apply::Always {
             let node = views.first().map(|view| view.address);
             ring.names = known_to_target::ask_names(context, cassandra, node, credentials.as_ref()).await;
@@ -63,8 +63,8 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> R
     ring
 }
 
-/// Drops the sessions to nodes that are gone, or whose ring no request is under way for: a session dials its address for as long
-/// as it lives, and says the password to whoever has got that address since.
+/// Drops sessions to nodes that are gone, or whose ring has no request under way. A session keeps reconnecting to its address,
+/// and would send the password to whatever pod has that address by then.
 pub fn forget(context: &Context) {
     let busy: HashSet<(String, String)> = context
         .requests
@@ -82,7 +82,7 @@ pub fn forget(context: &Context) {
     context.sessions.retain(|address| wanted.contains(&address.ip()));
 }
 
-/// What the keyspaces bear, by the word of any one node: the schema is the same for all.
+/// Whether the keyspaces have enough copies. One node is asked, since all have the same schema.
 async fn copies(context: &Context, views: &[View], credentials: Option<&Credentials>) -> Copies {
     let Some(view) = views.first() else { return Copies::Unknown("no node answers".to_owned()) };
     let mut nodes = BTreeMap::from([(view.datacenter.clone(), 1)]);
@@ -119,7 +119,7 @@ async fn ask_node(context: &Context, pod: &Node, credentials: Option<&Credential
     asked.await.map_err(|e| e.to_string())
 }
 
-/// The superuser, read when it is needed: a Secret of the user's is in no cache.
+/// The superuser's login. It is read each time, because a user's own Secret is not cached.
 pub(super) async fn credentials(
     context: &Context,
     cassandra: &Cassandra,

@@ -1,4 +1,4 @@
-//! From the record of the intent to the end: halt, roll, set the version, resume.
+//! From the recorded intent to the end: halt, renew the pods, set the version, resume.
 
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
@@ -12,7 +12,7 @@ use super::observe::Observed;
 use super::rolling::roll;
 use super::step::{Outcome, READY, Step, Wait, waiting};
 
-/// The next step of a request that has written down what it is going to do.
+/// The next step of a request that has recorded what it is going to do.
 pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
     let Some(cassandra) = seen.alive() else {
         return Step::Finish(Outcome::Failed("the Cassandra was deleted".to_owned()));
@@ -23,14 +23,14 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     }
     let back = record.roll_back.is_some();
     let goal = goal(record);
-    // On the way back too: the write of a leader that has lost the lease may have set the target late.
+    // Also during a roll-back: the late write of a leader that lost its lease may have set the target.
     let versioned = cassandra.spec.version == goal.name;
     let uid = seen.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
             if !halt::is_answered(cassandra) {
-                // Lifting the halt changes nothing in the ring, so it needs no answer. On the way back a node that is still
-                // on its way is waited for: nothing else has proven yet that it comes up.
+                // Lifting the halt changes nothing in the ring, so it needs no answer. During a roll-back, wait for nodes that
+                // are still starting: nothing else has proven yet that they will come up.
                 if versioned && is_at(seen, goal) && (!back || is_whole(seen, goal)) {
                     return Step::Resume;
                 }
@@ -41,7 +41,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
                     step: Some("halt".to_owned()),
                 });
             }
-            // A deletion asks to stop. What is done already stays done: the version is set last.
+            // Deleting the request stops the update. Once the version is set, which is the last change, it is not rolled back.
             if seen.request.metadata.deletion_timestamp.is_some() && !versioned && !back {
                 return Step::RollBack { cause: "the request was deleted".to_owned(), log_of: None };
             }
@@ -51,7 +51,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
                 Step::SetVersion { name: goal.name.clone() }
             })
         }
-        // Somebody else has lifted it, and the mark is left: a later halt of the user must not be taken for this one.
+        // Somebody else has lifted the halt and left the mark. Remove it, or a later halt of the user would count as this one.
         Halt::None if versioned && is_at(seen, goal) && cassandra.annotations().get(OWNER) == Some(&uid) => {
             Step::Resume
         }
@@ -66,7 +66,7 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
             waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None)
         }
         Halt::User => waiting("HaltedByUser", "the user has halted the Cassandra".to_owned(), None),
-        // Two requests may have begun from the same look at the ring: what this one set out from is not there any more.
+        // Another request began at the same time and came first: the version that this one starts from is no longer there.
         Halt::None | Halt::Request(_)
             if !back && cassandra.spec.version != record.source.name && !has_halted(seen) =>
         {
@@ -79,13 +79,13 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     }
 }
 
-/// This request has set its halt before.
+/// Whether this request has set its halt before.
 fn has_halted(seen: &Observed) -> bool {
     let conditions = seen.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
     condition::get(conditions, "PauseDatabase").is_some()
 }
 
-/// The ring is at its goal and resumed.
+/// Ends the request, once the ring is at its goal and the halt is lifted.
 fn settle(seen: &Observed, cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     if record.roll_back.is_some() {
         return Step::Finish(Outcome::Failed(settled(seen, record)));

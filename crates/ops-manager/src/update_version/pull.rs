@@ -1,9 +1,9 @@
-//! Pull first: the image of the target is brought to the Kubernetes nodes of the ring before anything is touched, so that a
-//! missing image is found while all pods run, and a pod's downtime has no pulling in it.
+//! Pulls the image of the target on the Kubernetes nodes of the ring before anything is changed. So a missing image is found
+//! while all pods run, and no pod's downtime includes a pull.
 //!
-//! It helps the update and is not a condition for it: where a pod that pulls is refused, the update goes on without. A node
-//! that takes the pod and does not come to the image in the time of a step would not start Cassandra either, so that
-//! ends the request. All of this is read off the pods, so that a restart goes on with those that are there.
+//! This is an optimization, not a condition: if a pod that pulls is refused, the update goes on without it. But if a node accepts
+//! that pod and does not get the image within the time of a step, it could not start Cassandra either, so the request fails. All
+//! state is read from the pods, so an operator that restarts continues with those that exist.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,9 @@ use super::puller::{Place, Pull, Puller};
 use super::refusal;
 use super::step::{Outcome, PULL, PULL_IMAGE, Step, Wait};
 
-/// Its reason when the API server did not let a pod be made.
+/// Reason of the condition if the API server refused a pod.
 pub(super) const REFUSED: &str = "PullRefused";
-/// What is to do before the update begins. `None`: the image is wherever it can be.
+/// The step to take before the update begins. `None`: every node has the image, as far as possible.
 pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
     if is_refused(seen) {
         return None;
@@ -52,7 +52,7 @@ pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
     })
 }
 
-/// One place for each node of Kubernetes with a pod that will be renewed. A pod that is down has no uptime to save.
+/// One place per Kubernetes node with a pod to renew. Pods that are down are left out: they have no uptime to save.
 fn places(seen: &Observed, image: &str) -> Vec<Place> {
     let mut hosts = BTreeSet::new();
     let mut places = vec![];
@@ -67,7 +67,7 @@ fn places(seen: &Observed, image: &str) -> Vec<Place> {
     places
 }
 
-/// How far it is: the condition, True or False, its reason and its message. `None`: there is nothing to tell.
+/// The condition to set: status, reason and message. `None`: nothing to report.
 pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     let image = release(seen.target.as_deref()?).image;
     let pullers = || seen.pullers.iter().filter(|puller| puller.image == image);
@@ -92,7 +92,7 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     Some((rest.is_empty(), reason, message))
 }
 
-/// Such pods serve only until the update begins; any other step removes them first.
+/// Removes the pods that pull before any step that does not need them: they are useful only until the update begins.
 pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
     let serves = match &step {
         Step::Pull { .. }
@@ -106,13 +106,13 @@ pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
     };
     let left: Vec<Puller> = seen.pullers.iter().filter(|puller| !puller.terminating).cloned().collect();
     let removal = Step::RemovePullers { pods: left.clone() };
-    // One that nobody lets be removed goes with its request, and is no reason to hold up an update that has begun.
+    // If their removal is refused, they go with their request; that must not block an update that has begun.
     let begun = seen.request.status.as_ref().is_some_and(|status| status.update_version.is_some());
     let stays = begun && !seen.request.phase().is_final() && refusal::told(seen, &removal).is_some();
     if serves || stays || left.is_empty() { step } else { removal }
 }
 
-/// The API server refused a pod once: that cannot be read off the pods.
+/// Whether the API server has refused a pod. The pods do not show that, so it is read from the status.
 fn is_refused(seen: &Observed) -> bool {
     let conditions = seen.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
     condition::get(conditions, PULL_IMAGE).is_some_and(|pull| pull.reason == REFUSED)

@@ -1,5 +1,5 @@
-//! A pod that only pulls an image: it is bound to a Kubernetes node, runs nothing but a look for classes in the image, and is
-//! removed again.
+//! A pod that only pulls an image: it is bound to a Kubernetes node, runs nothing but a search for classes in the image, and is
+//! then removed.
 
 use api::CassandraOpsRequest;
 use api::labels::{self, Labels};
@@ -15,7 +15,7 @@ use kube::{Resource, ResourceExt};
 use super::known_to_target::look::{self, Look};
 use super::node::trouble;
 
-/// Where the image will be needed.
+/// Where the image must be pulled.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Place {
     /// The Kubernetes node.
@@ -26,42 +26,42 @@ pub struct Place {
     pub petset: String,
 }
 
-/// A pod that only pulls an image, as it is.
+/// The state of a pod that only pulls an image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Puller {
     /// Name of the pod.
     pub name: String,
-    /// Identity of the pod.
+    /// UID of the pod.
     pub uid: String,
     /// The Kubernetes node that it pulls for.
     pub host: String,
     /// The image.
     pub image: String,
-    /// How far it is.
+    /// State of the pull.
     pub state: Pull,
-    /// What it looks for in the image, and what it has found.
+    /// The classes that it searches, and the result.
     pub look: Look,
-    /// It is on its way out.
+    /// It is being deleted.
     pub terminating: bool,
 }
 
-/// How far a pull is.
+/// State of a pull.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Pull {
-    /// On its way; what it waits for.
+    /// In progress; what it waits for.
     Pulling(String),
     /// The image is on the node.
     Pulled,
-    /// The node cannot get the image; why.
+    /// The node cannot get the image: why.
     Missing(String),
-    /// The node did not take the pod, which says nothing about the image; why.
+    /// The node did not accept the pod, which says nothing about the image: why.
     Refused(String),
 }
 
-/// The only container.
+/// Name of the only container.
 const CONTAINER: &str = "pull";
 
-/// Reads a pod.
+/// Builds a `Puller` from a pod.
 pub(super) fn seen(pod: &Pod) -> Puller {
     let spec = pod.spec.as_ref();
     Puller {
@@ -94,21 +94,21 @@ fn state(pod: &Pod) -> Pull {
     }
 }
 
-/// What its container left behind.
+/// The termination message of its container.
 fn answer(pod: &Pod) -> Option<&str> {
     let container = pod.status.as_ref()?.container_statuses.iter().flatten().find(|c| c.name == CONTAINER)?;
     container.state.as_ref()?.terminated.as_ref()?.message.as_deref()
 }
 
-/// The kubelet makes and starts a container only after its image is there: whether it then runs does not matter.
+/// Whether the node has the image. The kubelet creates a container only after the pull; whether it then runs does not matter.
 fn is_there(container: &ContainerStatus) -> bool {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref()?.reason.as_deref());
     let after_the_pull = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
     !container.image_id.is_empty() || waiting.is_some_and(|reason| after_the_pull.contains(&reason))
 }
 
-/// The pod that pulls `image` at a place and looks for `classes` in it, for a ring whose pods are made from `template`: with the same rights to pull, and
-/// none of the labels that make a pod one of the ring.
+/// The pod that pulls `image` at a place and searches it for `classes`. It has the pull secrets of the ring's
+/// pods, which are created from `template`, but none of the labels that make a pod part of the ring.
 pub(super) fn pod(
     request: &CassandraOpsRequest,
     place: &Place,
@@ -127,7 +127,7 @@ pub(super) fn pod(
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            // Past the scheduler, so that a node that is cordoned or tainted meanwhile is not left out.
+            // Bypass the scheduler, so that nodes that are cordoned or tainted by now get the image too.
             node_name: Some(place.host.clone()),
             tolerations: Some(vec![Toleration {
                 operator: Some("Exists".to_owned()),
@@ -142,7 +142,7 @@ pub(super) fn pod(
                 security_context: Some(restricted(user)),
                 ..Container::default()
             }],
-            // The account may bring secrets to pull with.
+            // Pull secrets may come from the ServiceAccount.
             service_account_name: template.service_account_name.clone(),
             image_pull_secrets: template.image_pull_secrets.clone(),
             automount_service_account_token: Some(false),
@@ -155,7 +155,7 @@ pub(super) fn pod(
     }
 }
 
-/// Seen by the cache of pods, and by no selector of a Cassandra, since all of those ask for its name.
+/// The cache of pods includes these pods, but no selector of a Cassandra does, since all of those contain its name.
 fn labels() -> Labels {
     let pairs = [
         (labels::NAME, labels::APPLICATION),
@@ -165,7 +165,7 @@ fn labels() -> Labels {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-/// Limits too: a quota may ask for them.
+/// With limits, since a quota may require them.
 fn resources() -> ResourceRequirements {
     let of = |cpu: &str| {
         let pairs = [("cpu", cpu), ("memory", "32Mi")];
@@ -174,7 +174,7 @@ fn resources() -> ResourceRequirements {
     ResourceRequirements { requests: of("10m"), limits: of("100m"), ..ResourceRequirements::default() }
 }
 
-/// What the Pod Security Standard "restricted" asks for.
+/// Fulfils the Pod Security Standard "restricted".
 fn restricted(user: i64) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),

@@ -1,7 +1,7 @@
-//! A write that the API server does not carry out: told by the condition of its step, and timed like a wait.
+//! Writes that the API server refuses: reported in the condition of the step, and limited in time like a wait.
 //!
-//! A policy, a quota, a webhook or a missing right may say no for ever, and may change its mind without a change of any object
-//! that is watched. So it is tried again, ever less often, until the time of the step is over.
+//! A policy, a quota, a webhook or a missing right may refuse for ever, and may stop refusing without a change of any watched
+//! object. So the write is tried again, less and less often, until the time of the step is over.
 
 use std::time::Duration;
 
@@ -11,18 +11,19 @@ use operator::WriteError;
 use super::observe::Observed;
 use super::step::{HELD_UP, PULL_IMAGE, Step};
 
-/// Reason of the conditions that tell of it.
+/// Reason of a condition that reports a refused write.
 pub(super) const REFUSED: &str = "WriteRefused";
-/// At least as often it is tried again.
+/// Longest interval between two attempts.
 const SELDOM: Duration = Duration::from_secs(30);
 
-/// What is told of an error of this step. `None`: somebody else leads, the object has changed, or nobody is left to tell.
+/// The message to report for an error of this step. `None`: another replica leads, the object has changed, or the request has
+/// ended.
 pub(super) fn of(seen: &Observed, step: &Step, error: &WriteError) -> Option<String> {
     let lasting = matches!(error, WriteError::Refused { .. } | WriteError::Unavailable { .. });
     (lasting && !seen.request.phase().is_final() && condition_of(step).is_some()).then(|| error.to_string())
 }
 
-/// The condition that tells of a step which is a write, and whether it is told apart by direction.
+/// Type of the condition for a step that writes, and whether that type has a prefix during a roll-back.
 pub(super) fn condition_of(step: &Step) -> Option<(String, bool)> {
     Some(match step {
         Step::Begin { .. } => (HELD_UP.to_owned(), false),
@@ -36,7 +37,7 @@ pub(super) fn condition_of(step: &Step) -> Option<(String, bool)> {
     })
 }
 
-/// What the API server said the last time, if it did not carry out this step.
+/// The API server's message, if it refused this step the last time.
 pub(super) fn told(seen: &Observed, step: &Step) -> Option<String> {
     let (type_, by_direction) = condition_of(step)?;
     let status = seen.request.status.as_ref()?;
@@ -46,7 +47,7 @@ pub(super) fn told(seen: &Observed, step: &Step) -> Option<String> {
     (told.reason == REFUSED).then(|| told.message.clone())
 }
 
-/// When to try again: the longer it goes on, the later.
+/// Delay before the next attempt: it grows with the time waited so far.
 pub(super) fn again(seen: &Observed, soonest: Duration) -> Duration {
     let started = seen.request.status.as_ref().and_then(|status| Some(status.step.as_ref()?.started.0));
     let waited = started.map(|started| super::clock::since(seen, started));

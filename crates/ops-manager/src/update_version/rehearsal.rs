@@ -1,7 +1,7 @@
-//! Whether a renewed pod would be let in again: asked of the API server by a dry run of the very pod, before anything is touched.
+//! Checks by dry run, before anything is changed, whether the API server would accept a renewed pod.
 //!
-//! Rules of a namespace may have been tightened since the pods were made; running pods are left alone, and the first one that an
-//! update evicts does not come back. The reason would stand in an event of the StatefulSet only.
+//! Rules of a namespace may have become stricter since the pods were created. Running pods are not affected, but the first one
+//! that an update evicts would not come back, and only an event of the StatefulSet would say why.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use operator::{Object, WriteError};
 use super::observe::{Admission, Observed, Rack, release};
 use crate::context::Context;
 
-/// Asks for one pod of each rack, and for what all of them mount.
+/// Checks one pod of each rack, and the objects that it mounts.
 pub(super) async fn ask(context: &Context, seen: &Observed) -> Admission {
     let Some(target) = &seen.target else { return Admission::Fine };
     let image = release(target).image;
@@ -47,7 +47,7 @@ pub(super) async fn ask(context: &Context, seen: &Observed) -> Admission {
     Admission::Fine
 }
 
-/// The first pod of a PetSet as its StatefulSet would make it, under a name that no pod has.
+/// The first pod of a PetSet as its StatefulSet would create it, under an unused name.
 fn pod(petset: &PetSet, image: &str) -> Pod {
     let template = &petset.spec.template;
     let first = names::pod(&petset.name_any(), 0);
@@ -83,15 +83,15 @@ fn pod(petset: &PetSet, image: &str) -> Pod {
     }
 }
 
-/// Not all that refuses the rehearsal refuses the pod: a webhook may know no dry run, and the quota counts the pod that is there
-/// beside the one that would take its place.
+/// Whether a refusal of the dry run means that the real pod would be refused. A webhook may not support dry runs, and a quota
+/// counts the existing pod in addition to the one that would replace it.
 fn is_about_the_pod(message: &str) -> bool {
     let knows_no_dry_run = message.contains("does not support dry run");
     let counts_twice = message.contains("exceeded quota") && bears_what_is(message);
     !(knows_no_dry_run || counts_twice)
 }
 
-/// Whether a quota bears what is used already, by `used: pods=3, limited: pods=3`.
+/// Whether the present usage is within the quota, from a message such as `used: pods=3, limited: pods=3`.
 fn bears_what_is(message: &str) -> bool {
     let list = |after: &str| -> Vec<(String, String)> {
         let Some((_, list)) = message.split_once(after) else { return vec![] };
@@ -107,7 +107,7 @@ fn bears_what_is(message: &str) -> bool {
     })
 }
 
-/// What the pods of a rack need and is not there, or goes with them.
+/// What the pods of a rack need and does not exist, or would be deleted together with a pod.
 async fn lack(context: &Context, namespace: &str, petset: &PetSet, rack: &Rack) -> Option<String> {
     let spec = petset.spec.template.spec.clone().unwrap_or_default();
     for (kind, name) in mounted(&spec) {
@@ -135,14 +135,15 @@ async fn lack(context: &Context, namespace: &str, petset: &PetSet, rack: &Rack) 
     None
 }
 
-/// Whether there is such an object, and whether it is being deleted; the outer `None`: nobody can tell, which holds nothing up.
+/// Whether an object exists, and whether it is being deleted. Outer `None`: it could not be found out, which does not block the
+/// update.
 async fn is_there<K: Object>(context: &Context, namespace: &str, name: &str) -> Option<Option<bool>> {
     let api = context.operator.api::<K>(Some(namespace));
     let found = api.get_metadata_opt(name).await.ok()?;
     Some(found.map(|found| found.metadata.deletion_timestamp.is_some()))
 }
 
-/// The Secrets and ConfigMaps that a pod does not start without: kind and name.
+/// The Secrets and ConfigMaps without which a pod does not start: kind and name.
 fn mounted(spec: &PodSpec) -> BTreeSet<(&'static str, &str)> {
     const SECRET: &str = "Secret";
     const CONFIG_MAP: &str = "ConfigMap";

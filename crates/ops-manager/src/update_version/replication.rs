@@ -1,4 +1,5 @@
-//! Whether the keyspaces bear that one node is away: told before anything starts, and refused if the user asks for that.
+//! Whether all keyspaces stay available while one node is down: reported before the update begins, and a reason to deny the
+//! request if the user asks for that.
 
 use api::CassandraOpsRequest;
 use api::ops_request::REPLICATION_CHECK;
@@ -6,14 +7,14 @@ use kube::ResourceExt;
 
 use super::observe::{Copies, Observed};
 
-/// The condition that tells of it.
+/// Type of the condition.
 pub(super) const CONDITION: &str = "ReplicationCheck";
-/// The condition's reason when nobody could tell.
+/// Reason of the condition if it could not be found out.
 pub(super) const UNKNOWN: &str = "Unknown";
-/// A message that names hundreds of keyspaces is not read.
+/// How many keyspaces a message lists: nobody reads hundreds.
 const NAMED: usize = 5;
 
-/// Whether the user wants an update refused that keyspaces do not bear; otherwise it is a warning.
+/// Whether too few copies deny the request; otherwise they are a warning. An error if the annotation has an unknown value.
 pub(super) fn is_strict(request: &CassandraOpsRequest) -> Result<bool, String> {
     match request.annotations().get(REPLICATION_CHECK).map(String::as_str) {
         None | Some("Warn") => Ok(false),
@@ -22,7 +23,7 @@ pub(super) fn is_strict(request: &CassandraOpsRequest) -> Result<bool, String> {
     }
 }
 
-/// The condition, True or False, its reason and its message. `None`: the ring was not asked.
+/// The condition to set: status, reason and message. `None`: the ring was not asked.
 pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
     let ring = seen.ring.as_ref()?;
     let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();

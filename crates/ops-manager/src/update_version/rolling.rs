@@ -1,4 +1,4 @@
-//! Pod by pod: the images, the gate between two pods, and what went wrong with one.
+//! Renews the pods: sets the images, checks the ring between two pods, and reacts to pods that fail.
 
 use api::condition;
 use api::ops_request::{Apply, Release, UpdateVersionRecord};
@@ -10,12 +10,10 @@ use super::observe::{Observed, Rack};
 use super::step::{Step, Wait, image_of, renewal_of};
 use super::way_back;
 
-/// Renews what is not at the goal, one pod at a time. `None`: all nodes are at the goal and the ring is whole.
+/// Renews the pods that are not at the goal, one at a time. `None`: all nodes are at the goal and the ring is whole.
 pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
     let back = record.roll_back.is_some();
     let goal = goal(record);
-    // The target's image is given to one rack at a time, so that a bad one never reaches a second pod. The source's
-    // image is known to be good and goes to all racks at once, so that the pod in trouble is renewed first.
     if back && only_leaving_are_left(seen, goal) {
         return None;
     }
@@ -23,6 +21,8 @@ pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step
         return Some(step);
     }
     let racks = in_order(&seen.racks, goal, seen.request.spec.apply);
+    // The target's image is set on one rack at a time, so that a bad image never reaches a second pod. The source's image
+    // is known to be good and is set on all racks at once, so that the failed pod can be renewed first.
     let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
         .into_iter()
@@ -30,9 +30,14 @@ pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step
         .or_else(|| gate(seen, record, "VerifyRing", "verify".to_owned()))
 }
 
-/// Racks in the order of the spec, but those that have begun first, then those with a pod that is down: a ring that is not
-/// whole can be healed only by renewing what is down. Where the update shall heal the ring, and its image has brought up a pod,
-/// those that are down go before the rest of a rack that has begun: its gate would wait for them.
+/// The order in which racks are renewed; within a group, in the order of the spec:
+///
+/// 1. racks that have begun,
+/// 2. racks with a pod that is down, since only its renewal can make the ring whole,
+/// 3. the others.
+///
+/// With `apply: Always`, as soon as the image has brought up a pod, 2 comes before 1: the check before the next pod of a rack
+/// that has begun would wait for the pods that are down.
 fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack> {
     let mut order: Vec<&Rack> = racks.iter().collect();
     let begun = |rack: &Rack| rack.image.as_deref() == Some(&goal.image);
@@ -89,7 +94,7 @@ fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Opti
             trouble => pod_wait(&pod.name, trouble.as_ref().map_or(&pod.waits_for, |t| &t.what)),
         });
     }
-    // A pod that is down already loses nothing by being renewed; any other one only while all the rest is up.
+    // Renewing a pod that is down costs nothing. Any other pod may be renewed only while all the others are up.
     let next = pods().filter(|pod| !at_goal(pod)).min_by_key(|pod| pod.ready)?;
     let evict = Step::Evict { pod: next.clone() };
     if !next.ready {
@@ -99,7 +104,7 @@ fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Opti
     Some(gate(seen, record, &condition, renewal_of(&next.name)).unwrap_or(evict))
 }
 
-/// Lets pass only when every node is up in every node's eyes and each renewed one reports the release it should.
+/// Returns a step unless every node sees every node up and each renewed node reports the expected release.
 fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: String) -> Option<Step> {
     let Some(ring) = &seen.ring else { return Some(Step::Probe) };
     let (goal, back) = (goal(record), record.roll_back.is_some());
@@ -107,8 +112,8 @@ fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: St
     let wrong = renewed
         .filter_map(|pod| Some((pod, ring.releases.get(&pod.name)?)))
         .find(|(_, release)| release.to_string() != goal.version);
-    // On the way back the cache of pods may be behind what was done on the way forward. What else a node of the source may
-    // report, it reported before too.
+    // During a roll-back the cache may still show a pod as it was before the update renewed it. Any other release is ignored: a
+    // node of the source reported it before the update too.
     let ahead = wrong.filter(|(_, release)| back && release.to_string() == record.target.version);
     if let Some((pod, release)) = wrong
         && !back
@@ -141,10 +146,10 @@ fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: St
     })
 }
 
-/// A pod that was to go is given a minute more than its grace before it counts as one that does not end.
+/// Seconds beyond its grace period after which a pod that is being deleted counts as stuck.
 const OVERSTAY: i64 = 60;
 
-/// A pod on its way out, and what keeps it from going, if something does.
+/// Waits for a pod that is being deleted, and reports what prevents it from ending, if anything.
 fn leaving(seen: &Observed, pod: &Node, back: bool) -> Step {
     match keeper(seen, pod, back) {
         None => pod_wait(&pod.name, "Cassandra to drain and stop"),
@@ -168,8 +173,8 @@ fn keeper(seen: &Observed, pod: &Node, back: bool) -> Option<String> {
     pod.held.clone().or_else(overstayed)
 }
 
-/// Nothing is left to do on the way back but to wait for the end of pods that do not end. They run the source, or did, and
-/// Kubernetes makes them of it once they are gone, with or without this request: that is no reason to stay halted.
+/// Whether a roll-back only waits for pods that do not end. They run the source (or did), and Kubernetes creates them again
+/// from it once they are gone, with or without this request. So the halt need not stay for them.
 fn only_leaving_are_left(seen: &Observed, goal: &Release) -> bool {
     let pods = || seen.racks.iter().flat_map(|rack| &rack.pods);
     let held = |pod: &Node| {

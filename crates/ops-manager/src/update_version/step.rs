@@ -1,36 +1,36 @@
-//! What can be done next, and what its parts are called.
+//! The steps of an update, and their names.
 
 use api::ops_request::Release;
 
 use super::node::Node;
 use super::puller::{Place, Puller};
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Nothing, ever again.
+    /// Nothing more to do, ever.
     Done,
-    /// The request has ended: let it be deleted.
+    /// Remove the finalizer of a request that has ended.
     Release,
     /// Look again later.
     Wait(Wait),
     /// Ask every node, then decide again.
     Probe,
-    /// Ask the API server whether it would let in the pods that the target makes, then decide again.
+    /// Ask the API server whether it would accept pods of the target, then decide again.
     Rehearse,
-    /// Make pods that pull the image where it will be needed.
+    /// Create pods that pull the image.
     Pull {
         /// The image.
         image: String,
         /// Where.
         places: Vec<Place>,
     },
-    /// Remove pods that pull: they have served, or are not wanted any more.
+    /// Remove the pods that pull the image.
     RemovePullers {
-        /// The pods as they were seen.
+        /// The pods as they were observed.
         pods: Vec<Puller>,
     },
-    /// Write down what is going to be done.
+    /// Record what is going to be done.
     Begin {
         /// From here.
         source: Release,
@@ -46,12 +46,12 @@ pub enum Step {
         /// The image.
         image: String,
     },
-    /// Renew a pod.
+    /// Evict a pod.
     Evict {
-        /// The pod as it was seen.
+        /// The pod as it was observed.
         pod: Node,
     },
-    /// Turn around.
+    /// Roll back.
     RollBack {
         /// Why.
         cause: String,
@@ -69,16 +69,16 @@ pub enum Step {
     Finish(Outcome),
 }
 
-/// Something that must come about by itself.
+/// A wait for something that happens by itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wait {
-    /// Condition of the request that tells of it.
+    /// Type of the condition that reports it.
     pub condition: String,
-    /// CamelCase word for machines.
+    /// CamelCase reason of the condition.
     pub reason: &'static str,
-    /// Sentence for people.
+    /// Message of the condition.
     pub message: String,
-    /// The step whose timeout runs meanwhile; none for what is up to the user.
+    /// The step whose time limit applies; `None` for a wait that depends on the user.
     pub step: Option<String>,
 }
 
@@ -87,23 +87,23 @@ pub struct Wait {
 pub enum Outcome {
     /// The ring runs the target.
     Successful,
-    /// It does not; the sentence says why and what became of the ring.
+    /// It does not; the message says why, and the state of the ring.
     Failed(String),
-    /// Nor could it be brought back: it may be on two versions, so the halt stays; the sentence says why.
+    /// The roll-back failed too: the ring may be on two versions, so the halt stays. The message says why.
     Stuck(String),
-    /// Refused, nothing was touched.
+    /// Denied; nothing was changed.
     Denied {
-        /// CamelCase word for machines.
+        /// CamelCase reason of the condition.
         reason: &'static str,
-        /// Sentence for people.
+        /// Message of the condition.
         message: String,
     },
-    /// This newer request takes its place.
+    /// Replaced by this newer request.
     Skipped(String),
 }
 
 impl Step {
-    /// The step whose timeout runs.
+    /// Name of the step whose time limit applies.
     pub fn timed(&self) -> Option<String> {
         match self {
             Self::Wait(wait) => wait.step.clone(),
@@ -118,32 +118,32 @@ impl Step {
         }
     }
 
-    /// It cannot begin, or go on, for a reason outside of itself.
+    /// Whether the request cannot begin, or go on, for a reason outside of it.
     pub(super) fn is_held_up(&self) -> bool {
         matches!(self, Self::Wait(wait) if wait.condition == HELD_UP)
     }
 }
 
-/// The condition of a request that is held up.
+/// Type of the condition of a request that is held up.
 pub(super) const HELD_UP: &str = "Waiting";
-/// The condition that tells of the pull.
+/// Type of the condition that reports the pull.
 pub(super) const PULL_IMAGE: &str = "PullImage";
-/// The step of the pull.
+/// Name of the step that pulls the image.
 pub(super) const PULL: &str = "pull";
-/// The step after the ring is at its goal.
+/// Name of the last step, which waits for Ready.
 pub(super) const READY: &str = "ready";
 
-/// The step whose timeout runs while a PetSet gets its image.
+/// Name of the step that sets the image of a PetSet.
 pub(super) fn image_of(petset: &str) -> String {
     format!("image of {petset}")
 }
 
-/// The step whose timeout runs while this pod is renewed.
+/// Name of the step that renews this pod.
 pub(super) fn renewal_of(pod: &str) -> String {
     format!("renewal of {pod}")
 }
 
-/// The request has not begun, or is held up.
+/// A wait of a request that has not begun, or is held up.
 pub(super) fn waiting(reason: &'static str, message: String, step: Option<String>) -> Step {
     Step::Wait(Wait { condition: HELD_UP.to_owned(), reason, message, step })
 }

@@ -1,4 +1,4 @@
-//! What the user reads: the status of the request, from the picture and the step taken.
+//! Builds the status of the request from the observation and the step taken.
 
 use api::condition::{self, Statement};
 use api::halt::{self, Halt};
@@ -19,8 +19,8 @@ use super::refusal;
 use super::replication;
 use super::step::{HELD_UP, Outcome, PULL_IMAGE, Step, Wait};
 
-/// The status after `step` was taken. `note` is what the effect has to add: the cause with log lines, or why a budget
-/// blocked an eviction.
+/// The status after `step` was taken. `note` comes from carrying it out: a cause with log lines, or why a budget blocked an
+/// eviction.
 pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsRequestStatus {
     let mut story = Story::of(seen, step);
     story.preparation(seen, step);
@@ -29,7 +29,7 @@ pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsR
     story.status
 }
 
-/// The status after the API server did not carry out `step`; `why` is what it said.
+/// The status after the API server refused `step`; `why` is its message.
 pub fn refused(seen: &Observed, step: &Step, why: &str) -> CassandraOpsRequestStatus {
     let mut story = Story::of(seen, step);
     if let Some((type_, by_direction)) = refusal::condition_of(step) {
@@ -39,7 +39,7 @@ pub fn refused(seen: &Observed, step: &Step, why: &str) -> CassandraOpsRequestSt
     story.status
 }
 
-/// The conditions that became true, appeared or ended, as events: reason, sentence, and whether it is a warning.
+/// The conditions that deserve an event: reason, message, and whether it is a warning.
 pub fn news<'a>(
     old: &'a [Condition],
     new: &'a [Condition],
@@ -59,7 +59,7 @@ pub fn news<'a>(
     })
 }
 
-/// Conditions that tell of pods and PetSets: told apart by direction.
+/// Prefixes of conditions about pods and PetSets. During a roll-back their types begin with `RollBack`.
 const ROLLING: [&str; 4] = ["UpdatePetSets", "GetPod--", "EvictPod--", "RunningPod--"];
 
 struct Story {
@@ -69,13 +69,13 @@ struct Story {
 }
 
 impl Story {
-    /// The status as it was, with the clock of the step that was taken or tried.
+    /// The present status, with the clock of the step that was taken or tried.
     fn of(seen: &Observed, step: &Step) -> Self {
         let mut status = seen.request.status.clone().unwrap_or_default();
         let generation = seen.request.metadata.generation;
         status.observed_generation = generation;
         status.phase.get_or_insert(Phase::Pending);
-        // No time runs through a wait that is up to the user.
+        // A wait that depends on the user has no time limit.
         match step.timed() {
             Some(name) => status.step = Some(clock::started(seen, status.step.as_ref(), name)),
             None if matches!(step, Step::Wait(_)) => status.step = None,
@@ -95,7 +95,7 @@ impl Story {
         condition::set(&mut self.status.conditions, statement, &self.now);
     }
 
-    /// What was found out before the update begins.
+    /// Adds the results of the checks before the update begins.
     fn preparation(&mut self, seen: &Observed, step: &Step) {
         if self.status.phase != Some(Phase::Pending)
             || step.is_held_up()
@@ -115,8 +115,9 @@ impl Story {
         }
     }
 
-    /// What can be read off the world while the halt is ours. A changed version asks the provisioner for a new answer, which
-    /// the resume does not wait for: an operator that died in between has this look only to tell how far the pods are.
+    /// Adds what the cluster shows while the halt is ours. Setting `spec.version` starts a new generation, for which the halt
+    /// is not answered yet, and resume does not wait for that. If the operator died in between, this is the last chance to
+    /// report the progress.
     fn facts(&mut self, seen: &Observed, step: &Step) {
         let (Some(record), Some(cassandra)) = (self.status.update_version.clone(), &seen.cassandra) else {
             return;
@@ -145,7 +146,7 @@ impl Story {
         }
         let back = record.roll_back.is_some();
         for pod in pods.iter().filter(done) {
-            // On the way back, most pods never left.
+            // During a roll-back, most pods were never evicted.
             let evicted = format!("RollBackEvictPod--{}", pod.name);
             if back && condition::get(&self.status.conditions, &evicted).is_none() {
                 continue;
@@ -157,7 +158,7 @@ impl Story {
         if let Some(repair) = absence::repair(&self.status.conditions, names) {
             self.say(absence::REPAIR_NEEDED, true, "HintsExpired", repair);
         }
-        // An eviction whose answer or whose status was lost, or a pod that somebody else has taken away.
+        // The eviction's response or status write was lost, or somebody else has deleted the pod.
         let given = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image));
         for pod in given.flat_map(|rack| &rack.pods) {
             let steps = ["GetPod", "EvictPod"].map(|step| format!("{step}--{}", pod.name));
@@ -190,7 +191,7 @@ impl Story {
             {
                 self.roll(condition, false, message.clone());
             }
-            // The one condition that says something while it is true.
+            // The condition `Waiting` is True during the wait; any other one is False until the wait is over.
             Step::Wait(wait) => {
                 self.say(wait.condition.clone(), step.is_held_up(), wait.reason, wait.message.clone());
             }
@@ -243,7 +244,7 @@ impl Story {
         }
     }
 
-    /// Tells of a step of rolling in the direction under way.
+    /// Sets the condition of a rolling step, with the prefix of the present direction.
     fn roll(&mut self, type_: &str, status: bool, message: impl Into<String>) {
         let prefix = self.prefix();
         let reason = type_.split("--").next().unwrap_or_default().to_owned();
@@ -254,7 +255,7 @@ impl Story {
         self.status.update_version.as_ref().map_or("", |record| direction(record).1)
     }
 
-    /// The version is set when the ring was found whole, and at no other time.
+    /// The version is set only when the ring was found whole, so this sets both conditions.
     fn version_set(&mut self, name: &str) {
         if !condition::is_true(&self.status.conditions, "SetVersion") {
             self.whole();
@@ -323,8 +324,8 @@ impl Story {
     }
 }
 
-/// Where the record leads, and what the condition types of that direction begin with: KubeDB's names forward, the same
-/// behind `RollBack` on the way back, so that both stories stay.
+/// The goal, and the prefix of the condition types: KubeDB's names during the update, the same names after `RollBack` during a
+/// roll-back, so that the conditions of both stay.
 fn direction(record: &UpdateVersionRecord) -> (&Release, &'static str) {
     if record.roll_back.is_some() { (&record.source, "RollBack") } else { (&record.target, "") }
 }

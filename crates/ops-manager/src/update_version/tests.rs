@@ -1,4 +1,4 @@
-//! From request to halt against an API server in memory: what is made there, and what is left.
+//! From request to halt against an in-memory API server: what is created there, and what is left.
 
 use api::condition;
 use api::halt::Halt;
@@ -16,7 +16,7 @@ fn read<K: Object>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
-/// A ring of one node that nobody asks for its state, and a request for it.
+/// A ring of one node whose health is not required (`apply: Always`), and a request for it.
 fn cluster() -> FakeApi {
     let api = FakeApi::new();
     for version in ["4.1.10", "5.0.6"] {
@@ -49,17 +49,17 @@ fn cluster() -> FakeApi {
     api
 }
 
-/// One look of an operator that has just started.
+/// One reconcile of an operator that has just started.
 async fn look(api: &FakeApi) -> bool {
     look_at(api, request(api)).await.is_ok()
 }
 
-/// The same, if the request is what its cache tells of it.
+/// The same, with `request` as its cache shows it.
 async fn look_at(api: &FakeApi, request: CassandraOpsRequest) -> Result<Option<Duration>, WriteError> {
     look_beside(api, request, api.cache()).await
 }
 
-/// The same, with a cache of requests of one's own.
+/// The same, with a given cache of requests.
 async fn look_beside(
     api: &FakeApi,
     request: CassandraOpsRequest,
@@ -149,7 +149,7 @@ async fn a_new_leader_does_not_go_on_from_what_an_old_cache_tells() {
     assert!(look(&api).await);
 }
 
-/// An event of a pod wakes the request before the news of the status that was just written has come.
+/// A pod event triggers a reconcile before the watch event of the status write has arrived.
 #[tokio::test]
 async fn nothing_is_done_again_before_the_own_status_is_seen() {
     let api = cluster();
@@ -168,7 +168,7 @@ async fn nothing_is_done_again_before_the_own_status_is_seen() {
     }
 }
 
-/// The operator ends after any of its writes, and another one goes on.
+/// The operator dies after any of its writes, and another one continues.
 #[tokio::test]
 async fn a_missing_image_is_found_and_nothing_is_left_wherever_the_operator_ends() {
     for last in 0..6 {
@@ -203,7 +203,7 @@ async fn a_pod_that_is_not_let_in_is_told_and_not_waited_for() {
     assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
 }
 
-/// A ring may take many seconds to answer. Here somebody else's request begins just then.
+/// A ring may take many seconds to answer. Here another request begins meanwhile.
 #[tokio::test]
 async fn a_request_that_begins_while_the_ring_is_asked_goes_first() {
     const ADDRESS: &str = "127.245.9.1";
@@ -237,7 +237,7 @@ async fn a_request_that_begins_while_the_ring_is_asked_goes_first() {
     assert_eq!((waiting.reason.as_str(), puller(&api)), ("Queued", None), "{}", waiting.message);
 }
 
-/// Somebody else may get the address of a pod that is gone, and would be told the password.
+/// Somebody else may get the address of a pod that is gone, and would be sent the password.
 #[tokio::test]
 async fn no_session_is_kept_to_a_node_that_is_gone_or_without_need() {
     let [there, gone] = ["127.245.9.2", "127.245.9.3"].map(|ip| format!("{ip}:9042").parse().unwrap());
@@ -262,11 +262,11 @@ async fn no_session_is_kept_to_a_node_that_is_gone_or_without_need() {
     assert_eq!(idle.sessions.addresses(), [], "no request is under way");
 }
 
-/// A policy may say no for ever, and no event outlives an hour.
+/// A policy may refuse for ever, and events expire after an hour.
 #[tokio::test]
 async fn a_write_that_is_refused_is_told_and_timed() {
     let api = cluster();
-    // The pod that pulls is not let in either.
+    // The pod that pulls is refused too.
     api.fail_nth(1, 403);
     assert!(look(&api).await && look(&api).await);
     assert_eq!(request(&api).phase(), Phase::Progressing);

@@ -1,19 +1,19 @@
-//! How long a step may take.
+//! The time limit of a step.
 
 use std::time::Duration;
 
 use api::CassandraOpsRequest;
 
-/// What a step may take if the request does not say. A node with much data replays its commit log when it starts.
+/// Time limit of a step if the request has none. It is long because a node with much data replays its commit log when it starts.
 const DEFAULT: &str = "30m";
 
-/// How long each step of the request may take. The schema lets nothing through that cannot be read; were it so, the
-/// request would not be one that waits forever.
+/// Time limit of each step of the request. The schema accepts no malformed duration; if there is one nevertheless, the default
+/// applies, so that no request waits for ever.
 pub fn of(request: &CassandraOpsRequest) -> Duration {
     text(request).parse::<kube::core::Duration>().map_or(Duration::from_mins(30), Duration::from)
 }
 
-/// The same as the user wrote it.
+/// The same, as the user wrote it.
 pub fn text(request: &CassandraOpsRequest) -> &str {
     request.spec.timeout.as_deref().unwrap_or(DEFAULT)
 }

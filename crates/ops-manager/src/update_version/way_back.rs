@@ -1,8 +1,8 @@
-//! Whether the source can read what the ring holds by now.
+//! Checks before a roll-back whether the source can read what the ring holds by now.
 //!
-//! A start that succeeds proves nothing: an older release leaves out a file of `system_schema` with a column that it does not know,
-//! and the tables in it are gone. So what only the target has is looked for while a node of the target still answers, and before
-//! any pod can be made of the source again.
+//! A successful start proves nothing: an older release skips a file of `system_schema` that has a column it does not know, and so
+//! loses the tables in it. So the schema is checked for what only the target knows while a node of the target still answers, and
+//! before any pod can be created from the source again.
 
 use api::ops_request::{Release, UpdateVersionRecord};
 use semver::Version;
@@ -12,10 +12,10 @@ use super::node::Node;
 use super::observe::Observed;
 use super::step::{Step, Wait};
 
-/// A message that names hundreds of tables is not read.
+/// How many findings a message lists: nobody reads hundreds.
 const NAMED: usize = 5;
 
-/// What holds up the way back, or is to be asked before it. `None`: nothing, or nobody can tell any more.
+/// The step if something blocks the roll-back or must be asked first. `None`: nothing does, or nobody can answer any more.
 pub(super) fn held_up(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
     nodes_to_ask(seen, record).next()?;
     let Some(ring) = &seen.ring else { return Some(Step::Probe) };
@@ -47,8 +47,8 @@ pub(super) fn held_up(seen: &Observed, record: &UpdateVersionRecord) -> Option<S
     }))
 }
 
-/// The nodes that know what the target has added. None where the source is of the same release line, and none once the pods are
-/// made of the source again.
+/// The nodes that know what the target has added. None if the source is of the same release line, or if all templates have the
+/// source's image again.
 pub(super) fn nodes_to_ask<'a>(
     seen: &'a Observed,
     record: &'a UpdateVersionRecord,

@@ -1,4 +1,4 @@
-//! What nobody decides: the user, and what goes wrong.
+//! Events that the operators do not control: the user's actions and faults.
 
 use std::mem;
 
@@ -11,7 +11,7 @@ use crate::{PODS_PER_RACK, REQUESTS};
 pub enum User {
     Halt,
     Resume,
-    /// Lifts a halt of a request, whose mark stays: nothing else is admitted.
+    /// Lifts the halt of a request and leaves the mark, which the admission policy does not let a user change.
     Overrule,
     Edit,
     Delete,
@@ -21,24 +21,24 @@ pub enum User {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The process ends, and what it was about to write with it.
+    /// The process ends, and the write that it was about to send is lost.
     Crash(Operator),
-    /// The process loses the lease, and what it was about to write arrives later.
+    /// The process loses the lease, and the write that it was about to send arrives later.
     Depose(Operator),
-    /// The watch of a kind stops to tell: that of the leader, or that of the replica which leads next.
+    /// The watch of one kind stops delivering, either the leader's or (`true`) that of the next leader.
     Stall(Operator, Kind, bool),
-    /// The timeout of the step under way has run out.
+    /// The time limit of the step under way runs out.
     Timeout(usize),
-    /// A pod dies by itself.
+    /// A pod fails by itself.
     Die(usize),
 }
 
-/// The user's actions, as far as they are admitted.
+/// The user's actions, if they are admitted.
 pub fn act(state: &mut State, user: User) -> Option<()> {
     state.left.user = state.left.user.checked_sub(1)?;
     let halt = state.cluster.database.as_ref().map(|database| (database.halted, database.mark));
     let edit: fn(&mut Database) = match (user, halt?) {
-        // Beside a mark it would set the halt of that request again.
+        // With a mark, this would set the halt of that request again.
         (User::Halt, (false, None)) => {
             state.history.users_halt = true;
             |database| database.halted = true
@@ -121,9 +121,9 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
     Some(())
 }
 
-/// A process ends and another takes its place. Answers what was on its way.
+/// A process ends and another one takes over. Returns the writes that were on their way.
 fn fall(state: &mut State, operator: Operator) -> Vec<Write> {
-    // The cache of the next leader may lag; that of a new process begins with a list.
+    // The cache of a follower that takes over may be stale; a new process begins with a fresh list.
     let standby = cache(state, operator).take().filter(|stale| stale.standby);
     let cache = standby.map(|stale| Stale { standby: false, ..stale });
     match operator {
@@ -160,7 +160,7 @@ pub fn faults(state: &State, actions: &mut Vec<Action>) {
         };
         if left.stalls > 0 && cache_of(state, operator).is_none() {
             all.extend(kinds.iter().map(|kind| Fault::Stall(operator, *kind, false)));
-            // Of what does not lead nobody hears, unless it comes to lead.
+            // A stale cache of a follower matters only if that follower can become the leader.
             let standby = kinds.iter().filter(|_| left.crashes > 0);
             all.extend(standby.map(|kind| Fault::Stall(operator, *kind, true)));
         }

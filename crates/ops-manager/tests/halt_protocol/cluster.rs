@@ -1,10 +1,10 @@
-//! What the API server holds, as little of it as the two operators go by, and what a write does to it.
+//! The content of the API server, as far as the two operators use it, and the effect of each write.
 
 use api::ops_request::Phase;
 
 use crate::{PODS_PER_RACK, RACKS, REQUESTS};
 
-/// The version the ring has at first, and the one that all requests ask for.
+/// The ring's version in the beginning, and the one that all requests target.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Version {
     Old,
@@ -16,19 +16,19 @@ pub enum Version {
 pub struct Database {
     pub generation: u8,
     pub halted: bool,
-    /// The request that the annotation names.
+    /// The request named by the annotation.
     pub mark: Option<usize>,
     pub version: Version,
-    /// The user has changed something that belongs into the PetSets.
+    /// The user has changed something that must be applied to the PetSets.
     pub edited: bool,
     pub deleted: bool,
     pub told: Told,
 }
 
-/// Its status: what the provisioner tells.
+/// Its status, as the provisioner reports it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Told {
-    /// The condition `Paused` and its generation.
+    /// Status and observed generation of the condition `Paused`.
     pub paused: Option<(bool, u8)>,
     pub observed: u8,
     pub ready: bool,
@@ -38,7 +38,7 @@ pub struct Told {
 pub struct PetSet {
     pub image: Version,
     pub edited: bool,
-    /// The image that the controllers have seen, and give to new pods.
+    /// The image that the controllers have observed and give to new pods.
     pub followed: Version,
 }
 
@@ -53,7 +53,7 @@ pub enum Is {
     Up,
     Leaving,
     Starting,
-    /// It crashes, again and again.
+    /// It crashes again and again.
     Broken,
 }
 
@@ -64,21 +64,21 @@ pub struct Request {
     pub status: Status,
 }
 
-/// What the ops-manager reads of its own status; the story for the user is left out.
+/// The part of the request's status that the ops-manager itself reads; messages for the user are left out.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Status {
     pub phase: Phase,
-    /// Where it comes from, and whether it goes back there.
+    /// The source, and whether it is being rolled back.
     pub record: Option<(Version, bool)>,
-    /// The step whose timeout runs, whether it has run out, and how far the update had come when it began.
+    /// The step under way, whether its time has run out, and how far the update had got when it began.
     pub clock: Option<(String, bool, u32)>,
-    /// It has told of a halt of its own.
+    /// It has reported a halt of its own.
     pub halted: bool,
-    /// It says that the roll-back could not finish and the Cassandra stays halted.
+    /// It reports that the roll-back could not finish and the Cassandra stays halted.
     pub stuck: bool,
 }
 
-/// Everything in the API server.
+/// All content of the API server.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Cluster {
     pub database: Option<Database>,
@@ -87,7 +87,7 @@ pub struct Cluster {
     pub requests: [Option<Request>; REQUESTS],
 }
 
-/// Names an object of the cluster.
+/// Identifies an object.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Object {
     Database,
@@ -96,7 +96,7 @@ pub enum Object {
     Request(usize),
 }
 
-/// One request to the API server that changes something.
+/// A write request to the API server.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Change {
     Halt(usize),
@@ -104,20 +104,20 @@ pub enum Change {
     SetVersion(Version),
     SetImage(usize, Version),
     Evict(usize),
-    /// Sets the finalizer of a request, or takes it away.
+    /// Sets (`true`) or removes the finalizer of a request.
     Hold(usize, bool),
     Report(usize, Status),
-    /// The provisioner's word.
+    /// The provisioner writes its status.
     Tell(Told),
     Apply(usize, Version, bool),
-    /// The PetSets go, with their pods.
+    /// The PetSets and their pods are deleted.
     Dismantle,
-    /// The finalizer of the Cassandra goes, and with it the Cassandra.
+    /// The finalizer of the Cassandra is removed, and so the Cassandra is gone.
     LetGo,
 }
 
 impl Change {
-    /// The object whose version the write names.
+    /// The object whose resource version makes the write conditional.
     pub fn object(&self) -> Object {
         match self {
             Self::Halt(_)
@@ -153,7 +153,7 @@ impl Cluster {
         }
     }
 
-    /// Carries out a change. Answers whether anything is different now.
+    /// Carries out a change. Returns whether anything is different now.
     pub fn carry_out(&mut self, change: &Change) -> bool {
         let before = self.clone();
         match change {
@@ -204,7 +204,7 @@ impl Cluster {
     /// Edits the spec of the Cassandra.
     pub fn spec(&mut self, edit: impl FnOnce(&mut Database)) {
         if let Some(database) = &mut self.database {
-            // A mark is no part of it.
+            // The mark is metadata and does not count.
             let spec = |it: &Database| (it.halted, it.version, it.edited, it.deleted);
             let before = spec(database);
             edit(database);
@@ -212,7 +212,7 @@ impl Cluster {
         }
     }
 
-    /// The PodDisruptionBudget lets one pod be away at a time, and any pod go that is down.
+    /// The PodDisruptionBudget: one pod may be down at a time, and a pod that is down may always go.
     fn budget_allows(&self, pod: usize) -> bool {
         let others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod);
         match self.pods[pod].is {

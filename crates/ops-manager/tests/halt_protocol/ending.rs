@@ -1,4 +1,4 @@
-//! Whether all ends well once nothing goes wrong any more.
+//! Checks that every state leads to a good end once faults stop.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,7 +11,7 @@ use crate::model::{Halts, going_on};
 use crate::state::State;
 
 impl Halts {
-    /// From here on nothing goes wrong, the user does nothing, and time goes by: does all end well?
+    /// Whether all ends well if from here on there are no faults, the user does nothing, and time passes.
     pub fn ends_well(&self, from: &State) -> bool {
         let mut state = State { late: vec![], left: Bounds::NOTHING, ..from.clone() };
         let mut seen = HashSet::new();
@@ -19,7 +19,7 @@ impl Halts {
             let mut hasher = DefaultHasher::new();
             state.hash(&mut hasher);
             let known = self.well.lock().unwrap_or_else(PoisonError::into_inner).contains(&hasher.finish());
-            // What goes round in a circle waits for time to go by, as what does nothing.
+            // A state that repeats makes no progress: let time pass, as if nothing had changed.
             let moves = !known && seen.insert(hasher.finish()) && self.round(&mut state);
             if known || !(moves || time_passes(&mut state)) {
                 let well = known || is_good_end(&state);
@@ -31,7 +31,7 @@ impl Halts {
         }
     }
 
-    /// Everybody does something. Answers whether anything has changed.
+    /// Lets everybody act once. Returns whether anything has changed.
     fn round(&self, state: &mut State) -> bool {
         let mut moved = false;
         for action in going_on(state) {
@@ -44,20 +44,20 @@ impl Halts {
     }
 }
 
-/// All that runs against a clock runs out. Answers whether there was any.
+/// Lets all time limits run out. Returns whether there were any.
 fn time_passes(state: &mut State) -> bool {
     let requests = state.cluster.requests.iter_mut().flatten();
     let clocks = requests.filter(|r| !r.status.phase.is_final()).filter_map(|r| r.status.clock.as_mut());
     clocks.fold(false, |passed, (_, overdue, _)| !mem::replace(overdue, true) || passed)
 }
 
-/// Nothing happens any more. Is that as it should be?
+/// Whether a state in which nothing happens any more is as it should be.
 fn is_good_end(state: &State) -> bool {
     let Some(database) = &state.cluster.database else { return state.running().next().is_none() };
     if database.halted {
         return match database.mark {
             None => state.history.users_halt,
-            // Left behind by a request that says so.
+            // Kept by a request that reports it.
             Some(request) => {
                 state.cluster.requests[request].as_ref().is_some_and(|request| request.status.stuck)
             }

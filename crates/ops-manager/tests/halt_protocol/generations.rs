@@ -1,4 +1,4 @@
-//! Generations as the least numbers that keep their order.
+//! Replaces generations by the smallest numbers in the same order.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use crate::cluster::Change;
 use crate::state::State;
 
 impl State {
-    /// Generations are compared with each other and never counted: the least numbers that keep their order will do, so that
-    /// what differs by the number of rounds so far is one state.
+    /// Generations are only compared with each other, so the smallest numbers in the same order are equivalent. With them, states
+    /// that differ only in the number of past rounds are one state.
     pub fn normalise(&mut self) {
         let mut places: Vec<&mut u8> = Vec::new();
         let mut told = Vec::new();

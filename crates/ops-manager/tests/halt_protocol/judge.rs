@@ -1,4 +1,4 @@
-//! What must never happen, and who remembers whether it did.
+//! The properties that must hold, and the history that is needed to judge them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::REQUESTS;
 use crate::cluster::{Change, Cluster, Database};
 use crate::state::{State, Write};
 
-/// What must hold.
+/// The properties that must hold.
 pub mod property {
     pub const KEPT_WORD: &str = "after its answer the provisioner changes no PetSet";
     pub const ONE_WRITER: &str = "the provisioner changes no PetSet that was changed under the halt";
@@ -18,36 +18,36 @@ pub mod property {
     pub const ALL: [&str; 7] = [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ENDS];
 }
 
-/// What a judge remembers, and nobody in the system.
+/// What is remembered only to judge; no part of the system sees it.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct History {
     pub breaches: BTreeSet<Breach>,
-    /// It is the user who set the halt that is on.
+    /// The present halt was set by the user.
     pub users_halt: bool,
-    /// The user has lifted a request's halt, or deleted the Cassandra: what is on its way may meet no halt.
+    /// The user has lifted a request's halt, or deleted the Cassandra, so writes on their way may arrive without a halt.
     pub overruled: bool,
-    /// The halt that is on has been answered.
+    /// The present halt has been answered.
     pub promised: bool,
-    /// The halt of this request was answered, now or earlier.
+    /// A halt of this request has been answered, now or earlier.
     pub answered: [bool; REQUESTS],
-    /// PetSets that the ops-manager has changed under the halt that is on.
+    /// PetSets that the ops-manager has changed under the present halt.
     pub taken: BTreeSet<usize>,
 }
 
-/// What must never happen.
+/// Violations of the properties.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Breach {
-    /// The provisioner changed a PetSet after its answer and before the halt was lifted.
+    /// The provisioner changed a PetSet between its answer and the end of the halt.
     WroteUnderHalt,
-    /// The provisioner changed a PetSet that the ops-manager had changed under the halt that is on.
+    /// The provisioner changed a PetSet that the ops-manager had changed under the present halt.
     TwoWriters,
-    /// The ops-manager changed an image, a pod or the version although its halt had never been answered.
+    /// The ops-manager changed an image, a pod or the version before any halt of its request was answered.
     BeforeAnswer,
     /// The ops-manager changed an image, a pod or the version without a halt of its request.
     WithoutHalt,
-    /// An operator lifted the user's halt.
+    /// An operator lifted a halt that the user had set.
     UsersHalt,
-    /// `spec.version` names what not all pods run.
+    /// `spec.version` names a version that not all pods run.
     UntrueVersion,
 }
 
@@ -70,7 +70,7 @@ impl State {
         }
         match &write.change {
             Change::Halt(request) if history.promised => history.answered[*request] = true,
-            // What was overtaken may come before the answer; then it is looked at again after the answer.
+            // A late write may arrive before the answer; the PetSet is then looked at again after the answer.
             Change::SetImage(rack, _) if halt_of.is_some() && !late && !history.overruled => {
                 history.taken.insert(*rack);
             }
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    /// No halt is on any more.
+    /// The halt has ended.
     pub fn lifted(&mut self) {
         self.history.users_halt = false;
         self.history.promised = false;

@@ -1,16 +1,17 @@
-//! The halt protocol, checked by a machine: every order in which things can happen, within the bounds below.
+//! Model checking of the halt protocol: every order of events within the bounds below.
 //!
-//! Both operators decide by the shipped code ([`shipped`]); what they send is carried out by an API server that knows no
-//! more than versions, a finalizer and a PodDisruptionBudget ([`cluster`], [`state`]). Each call is a step of its own
-//! ([`operators`]), and between any two of them anything may happen that [`model`] and [`chance`] list. What must hold is
-//! in [`judge`]. `cargo test -p ops-manager --test halt_protocol` explores the small bounds, `make model` the large ones too.
+//! Both operators decide with the shipped code ([`shipped`]). Their writes go to a model of the API server that knows only
+//! resource versions, a finalizer and a PodDisruptionBudget ([`cluster`], [`state`]). Each call is a step of its own
+//! ([`operators`]), and between any two of them everything may happen that [`model`] and [`chance`] list. [`judge`] has the
+//! properties that must hold. `cargo test -p ops-manager --test halt_protocol` explores the small bounds, `make model` the
+//! large ones too.
 //!
-//! A cache is as new as the API server unless a fault has stopped one of its kinds; then it holds what it held until it
-//! catches up, and skips what it has missed.
+//! A cache is up to date unless a fault has stopped the watch of one kind. Then it keeps its content until it catches up, and
+//! skips the changes in between.
 //!
-//! Left out: more than [`RACKS`] racks, pods that pull an image (each PetSet has one that never pulls), clocks that differ, two
-//! kinds that lag for one operator at the same time, and a user who sets a halt in the moment between his lifting a request's halt
-//! and the ops-manager's removing its mark: that halt counts as the request's.
+//! Not modelled: more than [`RACKS`] racks, pods that pull an image (each PetSet has one that never pulls), clocks that differ,
+//! two stale kinds for one operator at the same time, and a user who lifts a request's halt and sets one of their own before
+//! the ops-manager has removed the mark: that halt counts as the request's.
 
 #![allow(missing_docs, reason = "the names say it")]
 #![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
@@ -35,23 +36,23 @@ use model::Halts;
 use rstest::rstest;
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Racks, each with its PetSet.
+/// Number of racks; each has a PetSet.
 pub const RACKS: usize = 1;
-/// Pods of each rack.
+/// Number of pods per rack.
 pub const PODS_PER_RACK: usize = 2;
-/// Requests for the Cassandra: the first is there from the beginning, the others the user creates.
+/// Number of requests for the Cassandra: the first exists from the beginning, the user creates the others.
 pub const REQUESTS: usize = 2;
 
-/// How much may happen in one run beyond what operators and controllers do.
+/// How often each kind of event may happen in one run.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Bounds {
     /// A leader crashes, or is deposed and its last write arrives late.
     pub crashes: u8,
-    /// The cache of a kind stops to follow, for a leader or for the one that leads next.
+    /// The watch of a kind stops delivering, for a leader or for the next leader.
     pub stalls: u8,
     /// A timeout runs out, or a pod dies.
     pub troubles: u8,
-    /// The user does something.
+    /// The user acts.
     pub user: u8,
 }
 
@@ -59,16 +60,16 @@ impl Bounds {
     pub const NOTHING: Self = Self { crashes: 0, stalls: 0, troubles: 0, user: 0 };
 }
 
-/// A part of the protocol that is taken out.
+/// A part of the protocol that is left out, to show that the check finds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Breakage {
     /// The ops-manager does not wait for the answer.
     NoAnswer,
-    /// The provisioner's writes to a PetSet do not name its version.
+    /// The provisioner's writes to a PetSet are not conditional on its resource version.
     NoFence,
-    /// Nobody marks whose halt it is: a request takes any for its own.
+    /// Halts have no mark: a request takes any halt for its own.
     NoMark,
-    /// The provisioner trusts its cache of Cassandras.
+    /// The provisioner trusts its cache of Cassandras and does not confirm it.
     NoConfirmation,
 }
 

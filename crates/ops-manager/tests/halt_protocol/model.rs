@@ -1,4 +1,4 @@
-//! The system as a model: what may happen next, and what must hold.
+//! The system as a model: possible events, and properties that must hold.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -13,22 +13,22 @@ use crate::shipped::Shipped;
 use crate::state::State;
 use crate::{Bounds, Breakage, PODS_PER_RACK, REQUESTS, operators};
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
     Manage(usize),
     Sweep,
     Provision,
-    /// The controllers see the template of a PetSet.
+    /// The controllers observe the template of a PetSet.
     Follow(usize),
-    /// A pod that was told to go is gone, and a new one is made.
+    /// A pod that was being deleted is gone, and a new one is created.
     Renew(usize),
-    /// A new pod comes up, or does not.
+    /// A new pod comes up, or crashes.
     Start(usize),
-    /// A cache has caught up.
+    /// A stale cache catches up.
     CatchUp(Operator),
     User(User),
-    /// What a deposed leader had sent arrives.
+    /// A write of a deposed leader arrives.
     Arrive(usize),
     Fault(Fault),
 }
@@ -43,7 +43,7 @@ pub struct Halts {
     bounds: Bounds,
     breakage: Option<Breakage>,
     shipped: Shipped,
-    /// States from which everything ends well, by their hashes.
+    /// Hashes of states from which everything ends well.
     pub well: Mutex<HashSet<u64>>,
 }
 
@@ -89,7 +89,7 @@ impl Halts {
     }
 }
 
-/// What happens sooner or later.
+/// Events that happen sooner or later, without faults or the user.
 pub fn going_on(state: &State) -> Vec<Action> {
     let Cluster { petsets, pods, .. } = &state.cluster;
     let pods_that_are = |is: Is| (0..pods.len()).filter(move |pod| pods[*pod].is == is);

@@ -1,12 +1,12 @@
-//! The two operators, one request to the API server at a time. What they decide is decided by the shipped code.
+//! The two operators, one request to the API server at a time. The shipped code makes their decisions.
 
 use crate::cluster::{Change, Cluster, Database, Object, Request, Told};
 use crate::shipped::Shipped;
 use crate::state::{Round, State, Work, Write};
 use crate::{Breakage, RACKS};
 
-/// The ops-manager takes a request one call further. What it writes itself does not outdate its own work: it goes on with
-/// the answer of the API server.
+/// The ops-manager takes a request one call further. Its own writes do not make its work outdated, because it continues with the
+/// object that the API server returned.
 pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Option<Breakage>) {
     let Some(mut work) = state.manager.workers[request].take() else {
         if confirm(state, request) {
@@ -24,7 +24,7 @@ pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Op
     state.manager.workers[request] = Some(work).filter(|work| work.report.is_some());
 }
 
-/// One that has begun is read from the API server first, once.
+/// A request that has begun is confirmed with the API server first, once.
 fn confirm(state: &mut State, request: usize) -> bool {
     let view = state.view(state.manager.cache.as_ref());
     let begun = |request: &Request| request.status.record.is_some();
@@ -49,14 +49,14 @@ fn decide(state: &State, request: usize, shipped: &Shipped) -> Option<Work> {
     (change.is_some() || report.is_some()).then_some(Work { change, report })
 }
 
-/// The ops-manager looks for a halt or a mark without a request, and takes it away.
+/// The ops-manager removes a halt or a mark without a request.
 pub fn sweep(state: &mut State, shipped: &Shipped, breakage: Option<Breakage>) {
     if let Some(write) = state.manager.sweep.take() {
         state.receive(&write, false, breakage);
         return;
     }
     let view = state.view(state.manager.cache.as_ref());
-    // Before it does, it asks the API server for the requests.
+    // Before the write, it lists the requests from the API server.
     let requests = state.cluster.requests.clone();
     if shipped.is_orphan(&view.cluster) && shipped.is_orphan(&Cluster { requests, ..view.cluster.clone() }) {
         let current = view.is_current(Object::Database);
@@ -64,7 +64,7 @@ pub fn sweep(state: &mut State, shipped: &Shipped, breakage: Option<Breakage>) {
     }
 }
 
-/// The provisioner goes one call further.
+/// The provisioner takes its reconcile one call further.
 pub fn provision(state: &mut State, shipped: &Shipped, breakage: Option<Breakage>) {
     let Some(mut round) = state.provisioner.round.take() else {
         state.provisioner.round = begin(state, shipped);
@@ -76,7 +76,7 @@ pub fn provision(state: &mut State, shipped: &Shipped, breakage: Option<Breakage
             _ if !accepted => return,
             Change::Tell(told) if round.rack == 0 => round.database.told = told,
             Change::Apply(..) => {}
-            // The last write of a reconcile.
+            // That was the last write of a reconcile.
             _ => return,
         }
     } else if round.rack < RACKS && shipped.may_write(&round.database) {
@@ -86,7 +86,7 @@ pub fn provision(state: &mut State, shipped: &Shipped, breakage: Option<Breakage
         round.rack = RACKS;
         let mut told = round.database.told.clone();
         told.observed = round.database.generation;
-        // While halted its reports only cross the writes of the ops-manager, which its answers do as well.
+        // Status writes during a halt only conflict with those of the ops-manager, and its answers do that already.
         if shipped.may_write(&round.database) {
             told.ready = state.cluster.whole();
         }
@@ -122,7 +122,7 @@ fn begin(state: &mut State, shipped: &Shipped) -> Option<Round> {
     round(database, answer.and_then(write))
 }
 
-/// The next PetSet, if it is not what the reconcile wants it to be.
+/// Applies the next PetSet, if it differs from what the reconcile wants.
 fn apply(state: &State, round: &Round) -> Option<Write> {
     let view = state.view(state.provisioner.cache.as_ref());
     let petset = view.cluster.petsets.get(round.rack)?;

@@ -1,4 +1,4 @@
-//! The decisions of the shipped code: from the few facts of the model to real objects and back.
+//! The decisions of the shipped code: converts the few facts of the model into real objects and back.
 
 use std::collections::HashMap;
 use std::iter;
@@ -25,19 +25,19 @@ const FAILED: &str = "Failed";
 const PAUSE: &str = "PauseDatabase";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// What a reconcile of a request comes to.
+/// Result of a reconcile of a request.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// What it changes.
+    /// The change to make.
     pub change: Option<Change>,
-    /// The status that it writes then; none at the very end.
+    /// The status to write; `None` at the very end.
     pub status: Option<Status>,
 }
 
-/// A request, the cluster as it is seen, and the pods as they are.
+/// A request, the cluster as the cache shows it, and the real state of the pods.
 type Question = (usize, Cluster, Vec<Pod>);
 
-/// The shipped decisions. Each question is asked once.
+/// The shipped decisions. Each distinct question is decided once and cached.
 pub struct Shipped {
     breakage: Option<Breakage>,
     racks: Vec<&'static str>,
@@ -52,7 +52,7 @@ impl Shipped {
         let racks = NAMES[..crate::RACKS].to_vec();
         let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let mut requests = [1, 2].map(fixtures::request);
-        // The second may come to heal what the first has left.
+        // So that the second request may repair what the first has left.
         requests[1].spec.apply = Apply::Always;
         Self {
             breakage,
@@ -64,7 +64,7 @@ impl Shipped {
         }
     }
 
-    /// The next step of a request by what is `seen`; the nodes answer by what they are.
+    /// The next step of a request, going by `seen`; the nodes answer by their real state.
     pub fn next(&self, request: usize, seen: &Cluster, nodes: &[Pod]) -> Verdict {
         let question = (request, seen.clone(), nodes.to_vec());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +146,7 @@ impl Shipped {
         }
     }
 
-    /// Whether the halt that is seen belongs to a request that is not.
+    /// Whether the halt belongs to a request that does not exist.
     pub fn is_orphan(&self, seen: &Cluster) -> bool {
         let Some(database) = &seen.database else { return false };
         let requests = self.requests(seen);
@@ -154,7 +154,7 @@ impl Shipped {
             .is_some()
     }
 
-    /// What the provisioner answers to a halt.
+    /// The provisioner's answer to a halt.
     pub fn answer(&self, database: &Database) -> Option<(bool, u8)> {
         let mut cassandra = self.cassandra(database, REQUESTS);
         let answer = halt::answer(&cassandra)?;
@@ -178,7 +178,7 @@ impl Shipped {
         Arc::clone(&self.versions[usize::from(version == Version::New)])
     }
 
-    /// As `reader` sees it, a request or (any other number) the provisioner.
+    /// The Cassandra as seen by `reader`: the number of a request, or any other number for the provisioner.
     fn cassandra(&self, database: &Database, reader: usize) -> Cassandra {
         let mut cassandra = self.database.clone();
         cassandra.metadata.generation = Some(database.generation.into());
@@ -279,7 +279,7 @@ fn release(version: &CassandraVersion) -> Release {
     Release { name: version.name_any(), version: spec.version.clone(), image: spec.db.image.clone() }
 }
 
-/// Time stands still but for the clocks of steps, which run out at any moment.
+/// Time stands still; only the time limits of steps run out, at any moment.
 fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24)
 }

@@ -11,38 +11,38 @@ pub struct State {
     pub cluster: Cluster,
     pub manager: Manager,
     pub provisioner: Provisioner,
-    /// What deposed leaders had decided and sent, and what has not arrived yet.
+    /// Writes of deposed leaders that have not arrived yet.
     pub late: Vec<Write>,
-    /// What may still happen.
+    /// The events that may still happen.
     pub left: Bounds,
-    /// A new pod with such an image crashes.
+    /// New pods with these images crash.
     pub bad: Vec<Version>,
     /// Both requests have been created.
     pub another: bool,
     pub history: History,
 }
 
-/// A write that is on its way.
+/// A write on its way.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Write {
     pub change: Change,
-    /// The request on whose behalf it is.
+    /// The request for which it is made.
     pub of: Option<usize>,
-    /// The object is as it was when the write was decided.
+    /// The object has not changed since the write was decided.
     pub current: bool,
 }
 
-/// The leading ops-manager: a worker for each request, and one that looks for halts without a request.
+/// The leading ops-manager: a worker for each request, and one that looks for orphaned halts.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Manager {
     pub cache: Option<Stale>,
     pub workers: [Option<Work>; REQUESTS],
     pub sweep: Option<Write>,
-    /// Requests that the API server had as the cache told of them, once since this process began.
+    /// Requests whose cached state the API server has confirmed since this process began.
     pub confirmed: [bool; REQUESTS],
 }
 
-/// A reconcile of a request: its change comes first, then its status.
+/// A reconcile of a request: first the change, then the status.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Work {
     pub change: Option<Write>,
@@ -63,19 +63,19 @@ pub struct Round {
     /// The Cassandra as this reconcile knows it.
     pub database: Database,
     pub current: bool,
-    /// The PetSet to look at next.
+    /// The next PetSet to apply.
     pub rack: usize,
     pub write: Option<Write>,
 }
 
-/// A watch that has stopped to tell: what it told last, of one kind.
+/// A watch of one kind that has stopped delivering, with its last content.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Stale {
-    /// It is the watch of the replica that does not lead yet.
+    /// It is the watch of a replica that does not lead yet.
     pub standby: bool,
     pub kind: Kind,
     pub told: Cluster,
-    /// What has changed since.
+    /// Objects that have changed since.
     pub outdated: BTreeSet<u8>,
 }
 
@@ -106,7 +106,7 @@ impl Object {
 }
 
 impl Stale {
-    /// What the watch of that kind holds; all else is left as it is in a cluster without anything.
+    /// The present content for that kind; everything else is empty.
     pub fn new(cluster: &Cluster, kind: Kind, standby: bool) -> Self {
         let mut told =
             Cluster { database: None, petsets: vec![], pods: vec![], requests: Default::default() };
@@ -124,7 +124,7 @@ fn overlay(cluster: &mut Cluster, with: &Cluster, kind: Kind) {
     }
 }
 
-/// What an operator sees.
+/// What an operator sees through its cache.
 pub struct View<'a> {
     pub cluster: Cluster,
     stale: Option<&'a Stale>,
@@ -161,7 +161,7 @@ impl State {
         View { cluster, stale }
     }
 
-    /// The API server receives a write. Answers whether it was accepted.
+    /// The API server receives a write. Returns whether it was accepted.
     pub fn receive(&mut self, write: &Write, late: bool, breakage: Option<Breakage>) -> bool {
         let object = write.change.object();
         let fenced = !(breakage == Some(Breakage::NoFence) && matches!(write.change, Change::Apply(..)));
@@ -172,13 +172,13 @@ impl State {
             Object::Request(request) => self.cluster.requests[request].is_some(),
         };
         if !there || (fenced && !write.current) {
-            // A pod of another uid is no conflict: the one that was meant is gone.
+            // An eviction that names another uid is no conflict: the pod that was meant is gone.
             return matches!(write.change, Change::Evict(_));
         }
         let before = self.cluster.clone();
         if self.cluster.carry_out(&write.change) {
             self.judge(write, late, &before);
-            // An eviction makes no other pod yet, and writes name no version of a pod.
+            // An eviction does not create the next pod yet, and writes to a pod are not conditional on its resource version.
             if !matches!(write.change, Change::Evict(_)) {
                 self.changed(object);
             }
@@ -190,7 +190,7 @@ impl State {
         true
     }
 
-    /// Whatever was decided on this object as it was before is outdated.
+    /// Marks everything that was decided on the earlier state of this object as outdated.
     pub fn changed(&mut self, object: Object) {
         let works = self.manager.workers.iter_mut().flatten();
         let writes = works

@@ -1,4 +1,4 @@
-//! What the target does not know is found before anything is touched.
+//! Things that the target does not know are found before anything is changed.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn names(by: By, class: &str) -> Names {
     Names { schema: Some(Ok(vec![it])), settings: Some(Ok(vec![])) }
 }
 
-/// Tables with a strategy that 5.0 has not.
+/// Tables with a compaction strategy that 5.0 does not have.
 fn tables(count: usize) -> Names {
     let class = "org.apache.cassandra.db.compaction.DateTieredCompactionStrategy";
     let table = |n| Use {
@@ -30,7 +30,7 @@ fn audit() -> By {
     By::Trigger { table: "orders".to_owned(), name: "audit".to_owned() }
 }
 
-/// A world whose schema names a class of the user's; whether it is in the image of the target, or no answer.
+/// A world whose schema uses a class of the user's; `there`: whether it is in the target's image, or `None` for no answer.
 fn with_a_trigger(there: Option<bool>) -> World {
     let mut world = World::new(1);
     world.names = names(audit(), "com.example.Audit");
@@ -116,7 +116,7 @@ fn a_class_that_the_image_has_is_let_through() {
     );
 }
 
-/// The image could not be looked into: no shell in it, a pod that was not let in, jars that come with a volume.
+/// The image could not be searched: it has no shell, the pod was refused, or jars come with a volume.
 #[rstest]
 #[case::no_answer(|_: &mut World| {}, "image cassandra:5.0.6 could not be looked into for class com.example.Audit")]
 #[case::no_pod(|world: &mut World| world.no_pullers = Some("exceeded quota".to_owned()), "could not be looked into")]

@@ -1,4 +1,4 @@
-//! What happens before the Cassandra is halted: the image is pulled, and the keyspaces are asked what they bear.
+//! Before the Cassandra is halted: the image is pulled, and the replication of the keyspaces is checked.
 
 use api::halt::Halt;
 use api::ops_request::{Apply, Phase, REPLICATION_CHECK};
@@ -12,7 +12,7 @@ use rstest::rstest;
 use super::position;
 use super::world::World;
 
-/// A world with pods that pull and have not come to the image yet.
+/// A world with pods that have not finished pulling.
 fn pulling() -> World {
     let mut world = World::new(1);
     world.slow = true;
@@ -36,7 +36,7 @@ fn the_image_is_on_every_node_before_the_halt_and_nothing_that_pulled_is_left() 
     assert!(world.pullers.is_empty());
 }
 
-/// The operator dies after the effect of any one step, before the status is written, and starts anew.
+/// The operator dies after the effect of any one step, before the status is written, and restarts.
 #[test]
 fn a_missing_image_ends_the_request_with_nothing_touched_whenever_the_operator_dies() {
     for crash in 0..10 {

@@ -1,4 +1,4 @@
-//! Somebody else at work: users, other requests, and a cluster that does not do as it is told.
+//! Others interfere: users, other requests, and a cluster that does not do what it should.
 
 use std::collections::BTreeSet;
 
@@ -177,7 +177,7 @@ fn a_bad_image_does_not_go_from_one_pod_that_is_down_to_the_next() {
     assert_eq!(ran(&world, "cassandra:5.0.6"), 1);
 }
 
-/// Another replica whose clock was wrong, or an hour without any: the step gets its time again.
+/// The clock of the former leader was wrong, or nobody led for an hour: the step gets its full time again.
 #[test]
 fn what_no_running_operator_has_seen_of_a_step_does_not_count_for_its_timeout() {
     for minutes in [-60, 60] {
@@ -233,7 +233,7 @@ fn the_same_version_can_be_asked_for_again_after_a_failed_roll_back_was_deleted(
     world.run();
     assert!(world.halt().is_of("request-1"));
     let before = world.images().len();
-    // The request is deleted, so its halt is lifted; the provisioner is at work again and renews nothing by itself.
+    // The request is deleted, so its halt is lifted; the provisioner works again and does not renew pods by itself.
     world.edit(|cassandra| {
         cassandra.spec.halted = false;
         cassandra.annotations_mut().remove(OWNER);
@@ -276,7 +276,7 @@ fn a_pod_that_may_not_be_renewed_after_the_version_was_set_leaves_no_halt() {
     assert!(world.request.metadata.finalizers.iter().flatten().next().is_none(), "it may go");
 }
 
-/// A node is down for too long between the version and the resume, and comes back later.
+/// A node is down for too long between setting the version and lifting the halt, and comes back later.
 #[test]
 fn a_ring_that_is_not_whole_after_the_version_was_set_is_resumed_all_the_same() {
     let mut world = World::new(1);
@@ -309,7 +309,7 @@ fn a_blocked_eviction_is_told_once_and_named_in_the_end() {
     assert_eq!(world.halt(), Halt::None);
 }
 
-/// The pod goes, and the status that says so is refused as a conflict.
+/// The pod is evicted, and the status write that says so fails with a conflict.
 #[test]
 fn a_pod_whose_eviction_could_not_be_told_is_told_of_later() {
     for waited in [false, true] {

@@ -1,4 +1,4 @@
-//! What somebody says no to, again and again: policies, budgets, quotas, a manifest in Git, a pod that does not go.
+//! Lasting refusals: by policies, budgets, quotas, a manifest in Git, or a pod that does not terminate.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::world::World;
 const TOO_LONG: SignedDuration = SignedDuration::from_mins(31);
 const WHY: &str = "refused (admission webhook \"guard\" denied the request: not today)";
 
-/// Runs until all that runs against a clock has run out.
+/// Runs until all time limits have run out.
 fn run_out(world: &mut World) {
     for _ in 0..4 {
         world.run();
@@ -62,7 +62,7 @@ fn a_write_that_is_refused_for_ever_is_told_and_ends_at_the_timeout(
     assert_eq!((world.phase(), world.halt()), (Phase::Failed, halt));
     let failed = world.says("Failed");
     assert!(failed.contains("guard") && failed.contains(ending), "{failed}");
-    // What is still to be done is done once it may be.
+    // What is left to do is done as soon as it is allowed.
     world.refused = None;
     world.run();
     assert_eq!(world.halt(), Halt::None);
@@ -105,7 +105,7 @@ fn a_roll_back_whose_writes_are_refused_ends_and_says_so() {
     assert!(failed.contains("guard") && failed.contains("stays halted"), "{failed}");
 }
 
-/// Two waits that take turns, as of a pod that comes and goes and of the gate that misses it.
+/// Two waits that alternate, such as for a pod that comes and goes and for a ring that misses that pod.
 #[test]
 fn waits_that_take_turns_have_an_end() {
     let mut world = World::new(1);
@@ -122,7 +122,7 @@ fn waits_that_take_turns_have_an_end() {
     assert!(flaps < 8, "it went on for {flaps} times 20 minutes");
 }
 
-/// A ring of many nodes takes longer than one timeout, each node less.
+/// A ring of many nodes takes longer than one time limit, but each node takes less.
 #[test]
 fn each_node_has_its_time() {
     let mut world = World::new(3);
@@ -137,7 +137,7 @@ fn each_node_has_its_time() {
     assert_eq!((world.phase(), world.evicted.len()), (Phase::Successful, 9));
 }
 
-/// The record of an older release has no number: its step goes on from where it was.
+/// The record of an older release has no number: its step continues from where it was.
 #[test]
 fn a_request_that_is_under_way_when_the_operator_is_renewed_goes_on() {
     let mut world = World::new(1);
@@ -169,7 +169,7 @@ fn a_roll_back_does_not_call_a_ring_whole_while_a_node_is_down() {
     world.until(|world| world.evicted.len() == 2);
     world.full = true;
     world.until(|world| world.images() == BTreeSet::from(["cassandra:4.1.10"]));
-    // A field is edited, and for a moment the halt has no answer of this generation.
+    // The spec is edited, so for a moment the halt is not answered for the new generation.
     world.answers = false;
     world.edit(|_| {});
     world.run();
@@ -198,7 +198,7 @@ fn another_cassandra_of_the_same_name_is_not_touched() {
     assert_eq!(spec(&world.cassandra), spec(&before));
 }
 
-/// Both have begun from the same look; the other one was first and has brought the ring to another version.
+/// Both requests began from the same state; the other one came first and has brought the ring to another version.
 #[test]
 fn a_request_whose_source_is_gone_before_its_halt_touches_nothing() {
     let mut world = World::new(1);
@@ -249,7 +249,7 @@ fn a_pod_that_does_not_end_is_told_and_leaves_no_halt() {
     assert!(world.racks.iter().all(|rack| rack.image.as_deref() == Some("cassandra:4.1.10")));
 }
 
-/// A machine that is lost says nothing: the pod is Terminating for longer than it may, and nothing else is known.
+/// A lost machine reports nothing: all that is known is that the pod is Terminating for longer than its grace period.
 #[test]
 fn a_pod_on_a_lost_machine_is_told_after_its_grace() {
     let mut world = World::new(1);

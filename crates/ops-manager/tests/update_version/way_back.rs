@@ -1,4 +1,4 @@
-//! What the target has added to the schema is found before a pod is made of the source again.
+//! What the target has added to the schema is found before any pod is created from the source again.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn an_index() -> Use {
     Use { keyspace: "shop".to_owned(), by, names: "StorageAttachedIndex".to_owned() }
 }
 
-/// The first pod runs the target, somebody uses what only that knows, and the user wants the way back.
+/// The first pod runs the target, somebody uses something that only the target knows, and the user asks for a roll-back.
 fn stopped_with(uses: Vec<Use>) -> World {
     let mut world = World::new(1);
     world.until(|world| !world.evicted.is_empty());

@@ -1,5 +1,5 @@
-//! A small world for the step machine: it carries out steps as the API server, the provisioner, the controllers and the
-//! kubelet would, checks on every step what must never happen, and lets a test break things.
+//! A simulated cluster for the step machine. It carries out steps as the API server, the provisioner, the controllers and the
+//! kubelet would, checks after every step what must never happen, and lets a test inject faults.
 
 #![expect(clippy::expect_used, reason = "a broken expectation ends the test")]
 
@@ -21,13 +21,13 @@ use ops_manager::update_version::{
 
 use crate::fixtures;
 
-/// Some of the steps.
+/// Selects steps.
 pub type Which = fn(&Step) -> bool;
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own that a test may choose")]
 pub struct World {
     pub now: Timestamp,
-    /// Since when the operator runs.
+    /// When the operator was started.
     pub since: Timestamp,
     pub cassandra: Option<Cassandra>,
     pub request: CassandraOpsRequest,
@@ -35,44 +35,44 @@ pub struct World {
     pub racks: Vec<Rack>,
     /// Images that crash.
     pub bad: BTreeSet<String>,
-    /// Images that no registry has.
+    /// Images that do not exist in any registry.
     pub missing: BTreeSet<String>,
-    /// No pod finds a node to run on.
+    /// No pod can be scheduled.
     pub full: bool,
-    /// Pulling takes for ever.
+    /// Pulling never ends.
     pub slow: bool,
-    /// Why the API server lets no pod be made that pulls.
+    /// Why the API server refuses the pods that pull.
     pub no_pullers: Option<String>,
-    /// Why the kubelets do not take such a pod.
+    /// Why the kubelets refuse these pods.
     pub no_room: Option<String>,
     pub pullers: Vec<Puller>,
-    /// What the keyspaces bear.
+    /// Whether the keyspaces have enough copies.
     pub copies: Copies,
-    /// What the schema and the settings name.
+    /// What the schema and the settings use.
     pub names: Names,
-    /// Classes of the user's that the pods that pull look for, and whether they are in the image; None: no answer.
+    /// The user's classes that the pods that pull search for, and whether they are in the image; `None`: no answer.
     pub classes: BTreeMap<String, Option<bool>>,
     /// Why a budget blocks every eviction.
     pub budget: Option<String>,
-    /// The ring's own budget counts a pod that is down as one that may not be taken away beside another.
+    /// The ring's own budget does not let an unhealthy pod be evicted while another one is down.
     pub keeps_unhealthy: bool,
-    /// What the API server refuses, and what it says then.
+    /// Steps whose writes the API server refuses, and its message.
     pub refused: Option<(Which, &'static str)>,
-    /// Whether it would let in the pods of the target.
+    /// Whether the API server would accept pods of the target.
     pub admission: Admission,
-    /// Pods that were told to go and do not, and what holds them.
+    /// Pods that are being deleted and do not end, with what holds them.
     pub held: BTreeMap<String, String>,
     /// How often the status changed.
     pub writes: usize,
-    /// Problems that every question to the ring finds.
+    /// Problems that every check of the ring finds.
     pub problems: Vec<String>,
-    /// The provisioner answers a halt.
+    /// Whether the provisioner answers a halt.
     pub answers: bool,
     pub turn: Turn,
     pub unfinished: Vec<String>,
     /// Pods that were evicted, in order.
     pub evicted: Vec<String>,
-    /// Every pod and image that ever ran together.
+    /// Every pair of pod and image that has run.
     pub ran: BTreeSet<(String, String)>,
     renewals: u32,
 }
@@ -127,14 +127,14 @@ impl World {
         self.cassandra.as_mut().expect("there is a Cassandra").status.get_or_insert_default()
     }
 
-    /// Reconciles until nothing changes but time. Answers the steps that were taken.
+    /// Reconciles until nothing changes but time. Returns the steps that were taken.
     pub fn run(&mut self) -> Vec<Step> {
         let steps = (0..500).map_while(|_| self.reconcile(true)).collect();
         assert!(self.pullers.is_empty() || self.phase() == Phase::Pending, "pods are left that pull");
         steps
     }
 
-    /// One reconcile; `None` when it would only wait for something that never comes. Without `told`, the operator dies
+    /// One reconcile; `None` if it would only wait for something that never comes. If `told` is false, the operator dies
     /// after the effect and before the status is written.
     pub fn reconcile(&mut self, told: bool) -> Option<Step> {
         let mut seen = self.picture();
@@ -158,7 +158,7 @@ impl World {
             self.writes += usize::from(before.status != self.request.status);
         }
         let moved = self.live();
-        // Only for a few seconds it is waited for what was not seen yet.
+        // A missing object is waited for only for a few seconds, so that wait is not quiet.
         let brief =
             self.request.status.as_ref().and_then(|s| s.step.as_ref()).is_some_and(|s| s.name == "absence");
         let waits = matches!(step, Step::Done | Step::Wait(_)) || refusal.is_some();
@@ -283,7 +283,7 @@ impl World {
         self.evicted.push(name.to_owned());
     }
 
-    /// What the rest of the cluster does meanwhile. Answers whether it did anything.
+    /// What the rest of the cluster does meanwhile. Returns whether it did anything.
     fn live(&mut self) -> bool {
         self.now += SignedDuration::from_secs(2);
         let mut moved = self.provisioner();
@@ -353,7 +353,7 @@ impl World {
             }
         }
         if halt::provisioner_may_write(cassandra) {
-            // The image of the version that the spec names goes into every template.
+            // The image of the version in the spec goes into every template.
             let image = self.catalog.get(&cassandra.spec.version).map(|v| v.spec.db.image.clone());
             for rack in &mut self.racks {
                 rack.image.clone_from(&image);
@@ -362,7 +362,7 @@ impl World {
         before != cassandra.status
     }
 
-    /// Reconciles until `happened`.
+    /// Reconciles until `happened` is true.
     pub fn until(&mut self, happened: impl Fn(&Self) -> bool) {
         let mut looks = 0;
         while !happened(self) && looks < 500 {
@@ -372,14 +372,14 @@ impl World {
         assert!(looks < 500, "it did not happen: {:?}", self.request.status);
     }
 
-    /// Somebody else changes the Cassandra.
+    /// Somebody else edits the Cassandra.
     pub fn edit(&mut self, change: impl Fn(&mut Cassandra)) {
         let cassandra = self.cassandra.as_mut().expect("there is a Cassandra");
         change(cassandra);
         bump(cassandra);
     }
 
-    /// A manifest that says `halted: false` is applied: the mark stays. The provisioner hears of it before the ops-manager does.
+    /// A manifest with `halted: false` is applied: the mark stays. The provisioner sees it before the ops-manager does.
     pub fn lift(&mut self) {
         self.edit(|cassandra| cassandra.spec.halted = false);
         self.provisioner();
@@ -389,14 +389,14 @@ impl World {
         Halt::of(self.cassandra.as_ref().expect("there is a Cassandra"))
     }
 
-    /// A pod that crashes.
+    /// Makes a pod crash.
     pub fn crash(&mut self, rack: usize, pod: usize) {
         let pod = &mut self.racks[rack].pods[pod];
         pod.ready = false;
         pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
     }
 
-    /// Another request for the same, in the world that the first one has left.
+    /// Another request for the same update, in the world that the first one has left.
     pub fn again(self) -> Self {
         let mut next = Self { cassandra: self.cassandra, racks: self.racks, now: self.now, ..Self::new(1) };
         next.request.metadata.uid = Some("request-2".to_owned());
@@ -416,7 +416,7 @@ impl World {
         self.request.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, type_))
     }
 
-    /// The sentence of a condition.
+    /// The message of a condition.
     pub fn says(&self, type_: &str) -> String {
         let conditions = self.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
         condition::get(conditions, type_).map(|c| c.message.clone()).unwrap_or_default()

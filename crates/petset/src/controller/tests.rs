@@ -41,7 +41,7 @@ fn context(api: &FakeApi) -> Arc<Context> {
     })
 }
 
-/// One reconcile on an up to date picture.
+/// One reconcile with up-to-date caches.
 async fn look(api: &FakeApi) -> Result<Option<Duration>, Error> {
     reconcile(Arc::new(petset(api)), context(api)).await
 }
@@ -64,7 +64,7 @@ fn set_image(api: &FakeApi, image: &str) {
     });
 }
 
-/// Kubernetes' own controller looks at the StatefulSet.
+/// Plays Kubernetes' own controller, which observes the StatefulSet.
 fn observe(api: &FakeApi) {
     api.change("demo", "db", |set: &mut StatefulSet| {
         set.status = Some(StatefulSetStatus {

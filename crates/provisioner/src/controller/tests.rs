@@ -1,4 +1,4 @@
-//! Whole reconciles against an API server in memory; each test states what is in the cluster afterwards.
+//! Whole reconciles against an in-memory API server; each test checks what is in the cluster afterwards.
 
 mod deleting;
 mod halting;
@@ -63,7 +63,7 @@ fn context(api: &FakeApi, memory: &Memory) -> Arc<Context> {
     Arc::new(Context { operator: api.operator("provisioner"), caches, health, image: "p:1".to_owned() })
 }
 
-/// The cache of Secrets holds only what carries our labels.
+/// The real cache of Secrets holds only those with the operator's labels.
 fn of_ours(api: &FakeApi) -> operator::Cache<Secret> {
     let ours = |secret: &Secret| api::labels::cassandra_of(secret.labels()).is_some();
     operator::Cache::fixed(api.list::<Secret>().into_iter().filter(ours))

@@ -1,10 +1,10 @@
-//! What the pods run as: an account without any rights, and without a token in the pods.
+//! The ServiceAccount of the pods: it has no rights, and the pods get no token for it.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use crate::plan::Plan;
 
-/// None where every rack names another one.
+/// `None` if every rack names another one.
 pub(super) fn account(plan: &Plan) -> Option<ServiceAccount> {
     let is_ours = |name: Option<&str>| name.is_none_or(|name| name == plan.name);
     plan.racks.iter().any(|rack| is_ours(rack.account())).then(|| ServiceAccount {

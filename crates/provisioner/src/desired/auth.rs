@@ -22,8 +22,8 @@ const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &[u8] = b"0123456789";
 const LENGTH: usize = 16;
 
-/// What keeps tools that remove what is not in Git from removing the one object that cannot be made again:
-/// Argo CD and Flux. https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#no-prune-resources
+/// Annotations that keep Argo CD and Flux from pruning this Secret because it is not in Git: it is the one object that cannot be
+/// created again. https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#no-prune-resources
 const KEPT_BY_TOOLS: [(&str, &str); 3] = [
     ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
     ("argocd.argoproj.io/sync-options", "Prune=false"),
@@ -36,16 +36,16 @@ pub fn secret(plan: &Plan, name: &str, now: Timestamp) -> Secret {
     with_login(plan, name, now, login)
 }
 
-/// The Secret of a login that the ring knows.
+/// The Secret with a login that the ring already has.
 pub fn secret_again(plan: &Plan, name: &str, now: Timestamp, login: &Credentials) -> Secret {
     with_login(plan, name, now, [login.username.clone().into_bytes(), login.password.clone().into_bytes()])
 }
 
-/// No owner: the password opens the data, so it goes only when the data goes, and a foreground deletion would remove what
-/// is owned before anybody could ask for the deletionPolicy. None of the user's labels: to a tool that knows its objects by
-/// a label, one without owner that is not in Git is litter.
+/// It has no owner: the password opens the data, so it must live as long as the data, and a foreground deletion would remove
+/// owned objects before the deletionPolicy is looked at. It gets none of the user's labels: a tool that finds its objects by
+/// label would prune an object that has no owner and is not in Git.
 fn with_login(plan: &Plan, name: &str, now: Timestamp, [username, password]: [Vec<u8>; 2]) -> Secret {
-    // To the second: what people and tools compare.
+    // Whole seconds, as people and tools compare it.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let mut annotations = annotations_to_keep();
     annotations.insert(ACTIVE_FROM.to_owned(), now.to_string());
@@ -68,8 +68,8 @@ fn annotations_to_keep() -> BTreeMap<String, String> {
     KEPT_BY_TOOLS.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-/// What a Secret of the operator's that was made before lacks of this: annotations to add, and labels of the user's to take
-/// away. An annotation of this name with another value is the user's word.
+/// What an existing Secret of the operator's lacks: annotations to add, and labels inherited from the user to remove. `None` if
+/// nothing. An annotation that exists with another value is the user's decision and stays.
 pub fn to_keep(plan: &Plan, secret: &Secret) -> Option<(BTreeMap<String, String>, Vec<String>)> {
     let has = |key: &str| secret.annotations().contains_key(key);
     let lacks: BTreeMap<_, _> = annotations_to_keep().into_iter().filter(|(key, _)| !has(key)).collect();
@@ -82,7 +82,7 @@ pub fn to_keep(plan: &Plan, secret: &Secret) -> Option<(BTreeMap<String, String>
     (!lacks.is_empty() || !inherited.is_empty()).then_some((lacks, inherited))
 }
 
-/// Letters and digits with at least one of each kind: what any client, shell and URL takes as it is.
+/// Letters and digits, at least one of each kind, so that no client, shell or URL needs to escape it.
 fn password(rng: &mut impl Rng) -> Vec<u8> {
     let all = [UPPER, LOWER, DIGITS].concat();
     let required = [UPPER, LOWER, DIGITS];
@@ -93,13 +93,13 @@ fn password(rng: &mut impl Rng) -> Vec<u8> {
     password
 }
 
-/// What a Secret lacks.
+/// Why a Secret is not a login.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Malformed {
-    /// A key that a login needs.
+    /// A required key is missing or empty.
     #[error("its key {0} is missing or empty; it needs username and password")]
     Missing(&'static str),
-    /// Not text.
+    /// A value is not text.
     #[error("its key {0} is not UTF-8 text")]
     NotText(&'static str),
 }

@@ -1,4 +1,4 @@
-//! How applications find the database.
+//! The AppBinding, by which applications find the database.
 
 use api::app_binding::{AppBindingSpec, ClientConfig, SecretRef, ServiceReference, TypedReference};
 use api::{AppBinding, Cassandra, names};
@@ -40,7 +40,7 @@ pub(super) fn binding(plan: &Plan) -> AppBinding {
     AppBinding { metadata, spec }
 }
 
-/// Annotations of tools that talk to the Cassandra itself stay there.
+/// Annotations for tools that act on the Cassandra itself are not copied.
 fn is_for_applications(key: &str) -> bool {
     let domain = key.split('/').next().unwrap_or_default();
     let of = |owner: &str| domain == owner || domain.ends_with(&format!(".{owner}"));

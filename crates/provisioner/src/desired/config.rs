@@ -1,4 +1,4 @@
-//! The settings that are the same for every node. The rest is added in the pod, see [`crate::render_config`].
+//! The settings that all nodes share. The others are added in the pod, see [`crate::render_config`].
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(super) fn secret(plan: &Plan) -> Secret {
     }
 }
 
-/// JSON is YAML, and text in double quotes is text to every version of YAML.
+/// Values are JSON, which is YAML; a double-quoted text is text in every version of YAML.
 fn yaml(settings: &Map<String, Value>) -> String {
     let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! What the nodes of a ring are told of each other before they start.
+//! The members of a ring, for its nodes to read before they start.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ pub(super) fn members(plan: &Plan) -> Members {
     Members { order: plan.order(), host_ids: known(plan) }
 }
 
-/// The host ids that the status tells of, without those that the user has given up. A node that is alone and keeps its data in
-/// its pod was never meant to outlive it.
+/// The host ids in the status, without those whose data loss the user has accepted. None for a single node without a volume: its
+/// data is not meant to outlive the pod.
 fn known(plan: &Plan) -> BTreeMap<String, String> {
     if plan.nodes() == 1 && plan.racks.iter().all(|rack| rack.storage.is_none()) {
         return BTreeMap::new();

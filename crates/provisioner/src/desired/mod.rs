@@ -1,4 +1,4 @@
-//! The objects that a Cassandra needs, built from its spec and its version, and from nothing else.
+//! Builds the objects of a Cassandra from its spec and its version only.
 
 mod account;
 mod auth;
@@ -21,23 +21,23 @@ pub use unfit::unfit;
 
 use crate::plan::Plan;
 
-/// All objects but the auth Secret, which is made once and never again.
+/// All objects except the auth Secret, which is created once and never rebuilt.
 pub struct Objects {
-    /// What the pods run as; none where the user names another one.
+    /// ServiceAccount of the pods; `None` if the user names another one.
     pub account: Option<ServiceAccount>,
     /// The operator's and the user's inline settings.
     pub config: Secret,
-    /// The Service for clients and one per PetSet for the nodes.
+    /// The Service for clients, and for each PetSet one that gives its pods their names.
     pub services: Vec<Service>,
-    /// One node may be away at a time; a single node needs none.
+    /// Lets one node be down at a time; `None` for a single node.
     pub disruption: Option<PodDisruptionBudget>,
     /// One per rack.
     pub petsets: Vec<PetSet>,
-    /// How applications find the database.
+    /// By which applications find the database.
     pub binding: AppBinding,
 }
 
-/// Builds them. `image` is the provisioner's own.
+/// Builds all objects. `image` is the provisioner's own.
 pub fn objects(plan: &Plan, version: &CassandraVersion, image: &str) -> Objects {
     Objects {
         account: account::account(plan),

@@ -1,7 +1,7 @@
 //! The PetSet of a rack.
 //!
-//! Nothing in it depends on the version of Cassandra but the images (and the user that they are made for), so that an update
-//! which has set the images needs no change of the template afterwards.
+//! Only the images (and the user that they run as) depend on the version of Cassandra, so that after an update has set the images
+//! the template needs no further change.
 
 use api::petset::PetSetSpec;
 use api::pod_template::{PlacementPolicyRef, PodTemplate, TemplateMetadata};
@@ -36,9 +36,9 @@ pub(super) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image
         service_name: names::governing_service(&rack.petset),
         template: PodTemplateSpec { metadata: Some(pods), spec: Some(pod) },
         volume_claim_templates: rack.storage.map(|_| vec![claim(plan, rack)]),
-        // A pod that cannot start must not hold up its neighbours. New nodes wait for each other themselves.
+        // Parallel: a pod that cannot start must not block the others. New nodes wait for each other in their init container.
         pod_management_policy: Some("Parallel".to_owned()),
-        // Who renews pods does it one by one, over all racks, and asks the ring in between.
+        // The ops-manager replaces pods one by one over all racks, and checks the ring in between.
         update_strategy: Some(StatefulSetUpdateStrategy {
             type_: Some("OnDelete".to_owned()),
             ..StatefulSetUpdateStrategy::default()
@@ -62,7 +62,7 @@ fn add(metadata: &mut ObjectMeta, user: Option<&TemplateMetadata>) {
     metadata.annotations = Some(user.annotations.clone());
 }
 
-/// The operator's own record, which nobody else writes.
+/// The operator's own annotations; values from the user are dropped.
 fn note(metadata: &mut ObjectMeta, plan: &Plan) {
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove(names::CLUSTER_NAME);

@@ -1,4 +1,4 @@
-//! The pods of a rack: what the operator needs, and over it what the user wants.
+//! The pods of a rack: the operator's template with the user's merged over it.
 
 use api::{CassandraVersion, labels, names, pod_template};
 use k8s_openapi::DeepMerge;
@@ -15,11 +15,11 @@ use super::services::PORTS;
 use crate::layout::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 use crate::plan::{DATACENTER, Login, Plan, Rack};
 
-/// Environment variable that Cassandra's launch script appends to the options of the JVM.
+/// Environment variable that Cassandra's launch script appends to the JVM options.
 const JVM_OPTIONS: &str = "JVM_EXTRA_OPTS";
-/// Where the user's options of the JVM stand when they come from elsewhere.
+/// Holds the user's JVM options if their value comes from a reference (`valueFrom`).
 const THEIR_JVM_OPTIONS: &str = "JVM_EXTRA_OPTS_OF_TEMPLATE";
-/// A node that streams its share of a large ring is long in starting.
+/// Streaming its share of a large ring makes a node's first start long.
 const LONGEST_START_SECONDS: i32 = 24 * 3600;
 
 pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
@@ -53,8 +53,8 @@ pub(super) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: 
     pod
 }
 
-/// A PlacementPolicy spreads the pods of one rack. Two racks on one machine would be lost with it together, so the pods of the
-/// whole ring keep apart as well. It is a wish: where there are fewer machines, they start all the same.
+/// The PlacementPolicy spreads only the pods of one rack. This keeps all pods of the ring apart, since two racks on one machine
+/// would be lost together. It is only a preference: with fewer machines the pods still start.
 fn apart(plan: &Plan) -> Affinity {
     let term = |(weight, topology): (i32, &str)| WeightedPodAffinityTerm {
         weight,
@@ -75,7 +75,7 @@ fn apart(plan: &Plan) -> Affinity {
     Affinity { pod_anti_affinity, ..Affinity::default() }
 }
 
-/// What is left of the user's template when its containers of special meaning are taken out.
+/// The user's template without the containers that are merged into the operator's own.
 fn of_user(user: pod_template::PodSpec) -> PodSpec {
     fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
         Some(list).filter(|list| !list.is_empty())
@@ -120,7 +120,7 @@ fn node(plan: &Plan, version: &CassandraVersion, run_as_user: i64, user: Option<
         security_context: Some(restricted(Some(run_as_user))),
         startup_probe: Some(probe(names::CQL_PORT, 2, LONGEST_START_SECONDS / 2)),
         readiness_probe: Some(probe(names::CQL_PORT, 5, 2)),
-        // The port between nodes: a node that is too busy for clients must not be restarted for it.
+        // The internode port, not CQL: a node that is too busy for clients must not be restarted.
         liveness_probe: Some(probe(names::INTERNODE_PORT, 20, 6)),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![
@@ -140,7 +140,7 @@ fn node(plan: &Plan, version: &CassandraVersion, run_as_user: i64, user: Option<
     node
 }
 
-/// Merges lists by their keys. What is one thing in several fields (a probe, the source of a variable) is replaced whole.
+/// Lists are merged by key. A value that spans several fields (a probe, the source of a variable) is replaced as a whole.
 fn laid_over(mut own: Container, mut user: Container) -> Container {
     let mut joined = None;
     for variable in user.env.iter_mut().flatten() {
@@ -150,7 +150,7 @@ fn laid_over(mut own: Container, mut user: Container) -> Container {
         let (JVM_OPTIONS, Some(mine)) = (variable.name.as_str(), mine.value) else { continue };
         match &mut variable.value {
             Some(value) => *value = format!("{mine} {value}"),
-            // Kubernetes puts in the value of a variable that stands before.
+            // Kubernetes expands `$(NAME)` only for variables that come earlier in the list.
             None if variable.value_from.is_some() => {
                 THEIR_JVM_OPTIONS.clone_into(&mut variable.name);
                 joined = Some(self::variable(JVM_OPTIONS, format!("{mine} $({THEIR_JVM_OPTIONS})")));
@@ -176,7 +176,7 @@ fn take<T>(list: &mut Vec<T>, which: impl Fn(&T) -> bool) -> Option<T> {
     list.iter().position(which).map(|position| list.remove(position))
 }
 
-/// Copies the image's own configuration, so that each version starts from its own defaults, and notes which release it is.
+/// Copies the image's own configuration, so that each release starts from its own defaults, and notes the release.
 fn copy_config(node: &Container) -> Container {
     let script =
         format!("cp -R /etc/cassandra/. /config/ && echo \"$CASSANDRA_VERSION\" >/config/{RELEASE_FILE}");
@@ -194,7 +194,7 @@ fn copy_config(node: &Container) -> Container {
     }
 }
 
-/// Lays the user's and the operator's settings over it, see [`crate::render_config`].
+/// Merges the user's and the operator's settings into it, see [`crate::render_config`].
 fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Container {
     let custom = plan.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
     let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
@@ -210,7 +210,7 @@ fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Con
         variable("RACK", rack.name.to_owned()),
         variable("DC", DATACENTER.to_owned()),
     ];
-    // A node that has lost its data asks the others where it was.
+    // A node that has lost its data logs in to the others to ask where it was.
     if let Login::Secret { name, .. } = &plan.login {
         env.push(secret("CASSANDRA_LOGIN_USERNAME", name, "username"));
         env.push(secret("CASSANDRA_LOGIN_PASSWORD", name, "password"));
@@ -240,7 +240,7 @@ fn field(name: &str, path: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: None, value_from }
 }
 
-/// From a key of a Secret; nothing if that is not there.
+/// A variable from a key of a Secret; unset if the Secret or the key does not exist.
 fn secret(variable: &str, secret: &str, key: &str) -> EnvVar {
     let secret_key_ref =
         Some(SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: Some(true) });
@@ -262,12 +262,12 @@ fn probe(port: u16, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// The node's files are made by the user that it runs as.
+/// Init containers run as the same user as the node, so that it owns the files that they create.
 fn user_of(node: &Container) -> Option<i64> {
     node.security_context.as_ref()?.run_as_user
 }
 
-/// What the Pod Security Standard "restricted" asks for, and a root file system that cannot be written.
+/// Fulfils the Pod Security Standard "restricted", with a read-only root file system.
 fn restricted(run_as_user: Option<i64>) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),

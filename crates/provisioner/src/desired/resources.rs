@@ -1,4 +1,4 @@
-//! What a node may use, and how much of its memory is heap.
+//! Resources of a node, and the size of its heap.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ const MEBI: u64 = 1024 * 1024;
 const DEFAULT_CPU: &str = "500m";
 const DEFAULT_MEMORY: &str = "1536Mi";
 
-/// The user's requests and limits, completed by KubeDB's rule: a limit is at least its request, and what is missing follows
-/// from the other or from the default. But CPU gets no limit that the user has not given: a node that may use only what it
-/// asks for starts several times slower, and its clients time out while the processors are idle.
+/// The user's requests and limits, completed by KubeDB's rule: a limit is at least its request, and a missing one follows from
+/// the other or from the default. The exception: CPU gets no limit unless the user sets one. A node limited to its request
+/// starts several times slower, and its clients time out while CPUs are idle.
 pub(super) fn resources(user: Option<&ResourceRequirements>) -> ResourceRequirements {
     let user = user.cloned().unwrap_or_default();
     let (mut requests, mut limits) = (user.requests.unwrap_or_default(), user.limits.unwrap_or_default());
@@ -36,9 +36,9 @@ fn complete(requests: &mut Amounts, limits: &mut Amounts, name: &str, request: &
     limits.extend(limit.map(|limit| (name.to_owned(), limit)));
 }
 
-/// `MAX_HEAP_SIZE` and `HEAP_NEWSIZE`. The heap follows the limit of the container: Cassandra's own script would look at
-/// the memory of the whole machine. Half is left to what Cassandra keeps outside of the heap and to the page cache; at 32
-/// GiB object pointers would double in size.
+/// `MAX_HEAP_SIZE` and `HEAP_NEWSIZE`, derived from the container's memory limit; Cassandra's own script would use the memory
+/// of the whole machine. Half of it is left for off-heap memory and the page cache. The maximum is below 32 GiB, from which on
+/// object pointers double in size.
 pub(super) fn heap(resources: &ResourceRequirements) -> [(&'static str, String); 2] {
     let heap = (memory(resources).unwrap_or(0) / 2).clamp(256, 31 * 1024);
     let young = (heap / 4).clamp(64, 2 * 1024);
@@ -54,7 +54,7 @@ fn bytes(quantity: &Quantity) -> Option<u64> {
     millis(quantity).and_then(|millis| u64::try_from(millis / 1000).ok())
 }
 
-/// Thousandths of what a quantity says; `None` if it says nothing that Kubernetes would accept.
+/// A quantity in thousandths; `None` if Kubernetes would not accept it.
 fn millis(quantity: &Quantity) -> Option<u128> {
     let text = quantity.0.as_str();
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -48,7 +48,7 @@ fn primary(plan: &Plan) -> Service {
     }
 }
 
-/// Names pods that are not ready too: a ring that starts needs its seeds before any node is ready.
+/// Also publishes pods that are not ready: a ring that starts needs its seeds before any node is ready.
 fn governing(plan: &Plan, rack: &Rack) -> Service {
     Service {
         metadata: plan.meta(names::governing_service(&rack.petset)),
@@ -64,7 +64,7 @@ fn governing(plan: &Plan, rack: &Rack) -> Service {
     }
 }
 
-/// What clients need. The ports between nodes know no login, so the Service that can be published does not have them.
+/// The port for clients. The ports between nodes need no login, so the Service that can be exposed does not have them.
 const CQL: (&str, u16) = ("cql", names::CQL_PORT);
 
 /// The ports of a node, by name.

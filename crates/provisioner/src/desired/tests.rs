@@ -1,4 +1,4 @@
-//! All objects of five Cassandras, and the properties that must never be lost in the diff of a snapshot.
+//! Snapshots of all objects of five Cassandras, and explicit tests of properties that must not get lost in a snapshot diff.
 
 use api::{Cassandra, CassandraVersion};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
@@ -27,7 +27,7 @@ fn build(cassandra: &Cassandra) -> Objects {
     objects(&Plan::of(cassandra), &version(&cassandra.spec.version), "localhost/provisioner:1")
 }
 
-/// Secrets as text, so that a snapshot shows what is in them.
+/// Secrets are decoded, so that a snapshot shows their content.
 fn readable(objects: &Objects) -> Vec<Value> {
     fn value(object: &impl Serialize) -> Value {
         serde_json::to_value(object).unwrap()
@@ -210,7 +210,7 @@ fn the_users_environment_wins_and_jvm_options_are_joined() {
     );
 }
 
-/// Settings of the user's may lie in a ConfigMap; the operator's own option must not be lost for it.
+/// The user's options may come from a ConfigMap; the operator's own option must not get lost then.
 #[test]
 fn jvm_options_from_elsewhere_are_joined_too() {
     let from = "{name: JVM_EXTRA_OPTS, valueFrom: {configMapKeyRef: {name: jvm, key: options}}}";
@@ -228,7 +228,7 @@ fn jvm_options_from_elsewhere_are_joined_too() {
     );
 }
 
-/// OpenShift gives each namespace users of its own, and lets no other in.
+/// OpenShift assigns a range of user ids to each namespace and accepts no others.
 #[test]
 fn the_user_of_the_pod_holds_for_every_container_of_the_operator() {
     let user = |of_pod: &str, of_container: &str| {
@@ -266,7 +266,7 @@ fn labels_of_the_template_reach_the_pods_and_cannot_change_whose_they_are() {
     assert_eq!(pods.get("app.kubernetes.io/instance").map(String::as_str), Some("ring"));
 }
 
-/// Backup tools mount the data, and images for them set its owner before.
+/// Backup tools mount the data, and their images may set its owner first.
 #[test]
 fn sidecars_and_init_containers_may_mount_the_data_by_its_name() {
     let mount = "volumeMounts: [{name: data, mountPath: /backup}]";

@@ -1,5 +1,5 @@
-//! What of a spec the API server lets in and no node could start with, or would start with something else than is wanted.
-//! It is refused before a PetSet is made or changed for it.
+//! Finds what the API server accepts in a spec although a node would not start with it, or would start with something else than
+//! what is asked for. It is refused before a PetSet is created or changed.
 
 use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
 
@@ -8,14 +8,13 @@ use crate::error::Refusal;
 use crate::plan::{Plan, Rack};
 use crate::render_config;
 
-/// Beside its heap a JVM with Cassandra in it needs this much, in MiB: code, classes, threads, buffers.
+/// Memory in MiB that a JVM with Cassandra needs besides its heap: code, classes, threads, buffers.
 const BESIDE_THE_HEAP: u64 = 256;
 
 /// Environment variables whose options reach the JVM.
 const OPTIONS: [&str; 4] = ["JVM_EXTRA_OPTS", "JVM_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"];
 
-/// Beginnings of options that are refused, with a word on why. The rule about `cassandra.yaml` would be no rule if these could
-/// go past it.
+/// Prefixes of options that are refused, and why. They would bypass the rules about `cassandra.yaml`.
 const REFUSED: [(&str, &str); 14] = [
     ("-Dcassandra.config", "it leads past the configuration; settings belong in spec.configuration"),
     ("-Dcassandra.settings.", "it leads past the configuration; settings belong in spec.configuration"),
@@ -33,7 +32,7 @@ const REFUSED: [(&str, &str); 14] = [
     ("-Dcom.sun.management.jmxremote.port", "it opens JMX to the network; use kubectl exec"),
 ];
 
-/// The first thing that is wrong. A ring that runs keeps the memory that it has.
+/// The first problem, if any. With `runs`, memory is not checked: a running ring keeps what it has.
 pub fn unfit(plan: &Plan, runs: bool) -> Option<Refusal> {
     inline(plan, runs).or_else(|| plan.racks.iter().find_map(|rack| of_rack(plan, rack, runs)))
 }
@@ -44,11 +43,11 @@ fn inline(plan: &Plan, runs: bool) -> Option<Refusal> {
     Some(Refusal::new("ConfigInvalid", format!("spec.configuration.inline: cassandra.yaml: {problem}")))
 }
 
-/// A setting that has another value since the ring was made.
+/// Finds a setting whose value differs from the one that the ring was created with.
 fn changed(plan: &Plan, text: &str) -> Option<String> {
     plan.kept.fixed.iter().find_map(|(setting, value)| {
         let theirs = render_config::value(text, setting)?;
-        // A class may be named with its package or without.
+        // A class may be given with or without its package.
         let class = |name: &str| name.rsplit('.').next().map(str::to_owned);
         if class(&theirs) == class(value) {
             return None;
@@ -99,7 +98,7 @@ fn memory(container: &Container) -> Option<String> {
     })
 }
 
-/// Where the size of the heap is from, and how many MiB it is.
+/// Where the heap size comes from, and the size in MiB.
 fn heap(container: &Container, resources: &ResourceRequirements) -> Option<(&'static str, u64)> {
     let options = value(container, OPTIONS[0]).unwrap_or_default();
     if let Some(size) = options.split_whitespace().filter_map(|it| it.strip_prefix("-Xmx")).next_back() {
@@ -112,7 +111,7 @@ fn heap(container: &Container, resources: &ResourceRequirements) -> Option<(&'st
     }
 }
 
-/// A size as the JVM reads it.
+/// A size as the JVM reads it, in MiB.
 fn mebibytes(size: &str) -> Option<u64> {
     let split = size.find(|it: char| !it.is_ascii_digit()).unwrap_or(size.len());
     let (number, unit) = size.split_at(split);

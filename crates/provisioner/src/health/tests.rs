@@ -89,7 +89,7 @@ async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
     assert_eq!(verdict(&health, HOUR).await.report.ready, Err("pod db-0: it has no address yet".to_owned()));
 }
 
-/// As one does that has begun anew, after the loss of its data was accepted.
+/// A ring does so when it has started over after the user accepted the loss of its data.
 #[tokio::test]
 async fn a_ring_that_refuses_the_login_is_settled_again() {
     let health = health();
@@ -100,7 +100,7 @@ async fn a_ring_that_refuses_the_login_is_settled_again() {
 
 #[tokio::test]
 async fn a_node_that_does_not_answer_is_named_by_its_pod() {
-    // Nobody listens on this port of the own host.
+    // Nothing listens on this local port.
     let round = Round::run(Sessions::new(), Arc::new(target(Some("127.0.0.1:1")))).await;
     let why = round.report.ready.unwrap_err();
     assert!(why.starts_with("pod db-0: ") && why.contains("127.0.0.1:1"), "{why}");

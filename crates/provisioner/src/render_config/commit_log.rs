@@ -1,18 +1,18 @@
-//! Makes the commit log that a newer release has left readable for the older one that is about to start.
+//! Makes a commit log left by a newer release readable for the older release that is about to start.
 //!
-//! A node that stops cleanly leaves nothing to replay. One that was killed leaves its last writes in the commit log, and among them
-//! rows of Cassandra's own tables with columns that only the newer release knows. The older one reads each write before it asks
-//! whether it needs it, fails at the first of these (`Unknown column compaction_properties during deserialization`), and never
-//! starts again. `-Dcassandra.commitlog.ignorereplayerrors=true` would get it over them, and over anything else that it cannot read,
-//! rows of users included.
+//! A node that stops cleanly leaves nothing to replay. A node that is killed leaves its last writes in the commit log, and
+//! among them rows of Cassandra's own tables with columns that only the newer release knows. The older release deserializes
+//! each write before it checks whether it needs it, fails at the first such row (`Unknown column compaction_properties during
+//! deserialization`), and never starts again. With `-Dcassandra.commitlog.ignorereplayerrors=true` it would skip these rows,
+//! but also anything else that it cannot read, including rows of users.
 //!
-//! So only those writes are taken out, before the start, and Cassandra stays as strict as it is: that it starts proves that it has
-//! read all the rest. A write is taken out by giving it to a table that does not exist, which Cassandra skips and counts in its log
-//! ("Skipped 6 mutations from unknown (probably removed) CF"). That changes 16 bytes and their checksum in place: it needs no room
-//! on the volume, and an interrupted change is finished by the next start.
+//! So only those writes are taken out before the start, and Cassandra stays strict: if it starts, it has read all the rest. A
+//! write is taken out by changing its table id to one that does not exist; Cassandra skips such writes and counts them in its
+//! log ("Skipped 6 mutations from unknown (probably removed) CF"). That changes 16 bytes and their checksum in place: it needs
+//! no space on the volume, and the next start completes an interrupted change.
 //!
-//! The format is the one of Cassandra 4.0 and later (`CommitLogDescriptor`, `CommitLogSegmentReader` and `CommitLogReader` in its
-//! sources). A compressed or encrypted segment is left alone.
+//! The format is that of Cassandra 4.0 and later (see `CommitLogDescriptor`, `CommitLogSegmentReader` and `CommitLogReader` in
+//! its sources). Compressed and encrypted segments are left alone.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -22,32 +22,32 @@ use std::path::{Path, PathBuf};
 use crc32fast::Hasher;
 use uuid::{Uuid, uuid};
 
-/// A major and a minor number.
+/// A release line: major and minor number.
 pub(super) type Line = (u64, u64);
 
-/// A column of one of Cassandra's own tables that an older release does not know, and can do without.
+/// A column of one of Cassandra's own tables that an older release does not know and can do without.
 struct Column {
     /// Keyspace and table.
     table: &'static str,
-    /// What identifies the table in the commit log; derived from its name, the same in every ring.
+    /// Id of the table in the commit log. It is derived from the name, so it is the same in every ring.
     id: Uuid,
     name: &'static str,
-    /// The first release that knows it.
+    /// The first release line that knows the column.
     since: Line,
 }
 
-/// From a comparison of `SystemKeyspace` in 4.0.17, 4.1.10 and 5.0.6. The columns that `system_schema` has gained are not here: they
-/// are written only for options of a user's table, which must not be lost in silence.
+/// Found by comparing `SystemKeyspace` of 4.0.17, 4.1.10 and 5.0.6. New columns of `system_schema` are left out on purpose: they
+/// are written only for options of a user's table, which must not get lost silently.
 const COLUMNS: [Column; 2] = [
-    // A record of what was compacted, kept for a week.
+    // A history of compactions, kept for a week.
     Column {
         table: "system.compaction_history",
         id: uuid!("b4dbb7b4-dc49-3fb5-b3bf-ce6e434832ca"),
         name: "compaction_properties",
         since: (5, 0),
     },
-    // The promise not to accept a conditional write that is older than a serial read. A write that is accepted nevertheless was
-    // still under way when the read ended, and may come after it.
+    // A promise to reject conditional writes (Paxos) older than a serial read. If it is lost, a write that was still in flight
+    // when the read ended may be accepted; it then counts as later than the read.
     Column {
         table: "system.paxos",
         id: uuid!("b7b7f0c2-fd0a-3410-8c05-3ef614bb7c2d"),
@@ -56,18 +56,19 @@ const COLUMNS: [Column; 2] = [
     },
 ];
 
-/// The table that does not exist.
+/// Id of a table that does not exist.
 const NOWHERE: Uuid = uuid!("0d15ca4d-ed00-4000-8000-000000000000");
 
-/// Releases from 4.0 on write this, 5.0 unless its storage compatibility mode was raised; then there is no way back anyway.
+/// Commit log version of all releases from 4.0 on. 5.0 writes another one only if its storage compatibility mode was raised,
+/// and then there is no way back anyway.
 const VERSION: u32 = 7;
-/// Of a position and a checksum, at the beginning of each section.
+/// Length of a section's header: a position and a checksum.
 const MARKER: u64 = 8;
-/// Cassandra takes no write to be smaller.
+/// Size of the smallest write that Cassandra accepts, in bytes.
 const SMALLEST: u32 = 10;
 
-/// Takes out what `release` cannot read and does not need. Returns a line for each table that lost something, and for each segment
-/// that could not be looked into.
+/// Takes out the writes that `release` cannot read and does not need. Returns a log line for each table that lost writes and for
+/// each segment that could not be read.
 pub(super) fn adapt(folder: &Path, release: Line) -> io::Result<Vec<String>> {
     let unknown: Vec<&Column> = COLUMNS.iter().filter(|column| release < column.since).collect();
     if unknown.is_empty() {
@@ -119,7 +120,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// `None`: what is in it cannot be read here. Cassandra judges that.
+    /// `None`: this code cannot read the segment. It is left for Cassandra to judge.
     fn open(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
@@ -132,7 +133,7 @@ impl Segment {
         })
     }
 
-    /// Goes from section to section, as far as Cassandra will: what comes after the last mark it does not read either.
+    /// Goes through the sections as far as Cassandra does, which also reads nothing after the last valid section header.
     fn take_out(&self, unknown: &[&Column], counts: &mut [usize]) -> io::Result<()> {
         let mut reader = BufReader::new(&self.file);
         let mut position = self.start;
@@ -141,7 +142,7 @@ impl Segment {
             while let Some((data, crc)) = write(&mut reader, &mut position, end)? {
                 let Some(id) = table(&data.bytes) else { continue };
                 let found = unknown.iter().position(|it| it.id == id && data.names(it.name));
-                // A change of these bytes that was interrupted before that of their checksum.
+                // An earlier run was interrupted after it changed the id and before it changed the checksum.
                 let unfinished = id == NOWHERE && data.checksum() != crc;
                 if found.is_some() && data.checksum() == crc || unfinished {
                     self.give_away(data)?;
@@ -175,7 +176,7 @@ impl Segment {
     }
 }
 
-/// Identity of the segment, and where its first section begins.
+/// Id of the segment, and where its first section begins.
 fn header(reader: &mut impl Read) -> io::Result<Option<(u64, u64)>> {
     let version = int(reader)?;
     let id = u64::from(int(reader)?) << 32 | u64::from(int(reader)?);
@@ -186,28 +187,28 @@ fn header(reader: &mut impl Read) -> io::Result<Option<(u64, u64)>> {
     reader.read_exact(&mut parameters)?;
     let mut hasher = hasher_of_ints(&[version, low(id), high(id), length.into()]);
     hasher.update(&parameters);
-    // JSON; it names what compresses or encrypts the sections.
+    // The parameters are JSON that names the compression or encryption of the sections.
     let plain = parameters == b"{}";
     let good = version == VERSION && plain && hasher.finalize() == int(reader)?;
     Ok(good.then_some((id, 4 + 8 + 2 + u64::from(length) + 4)))
 }
 
-/// What was written at once, to one keyspace.
+/// A serialized mutation: what was written at once to one keyspace.
 struct Data {
-    /// In the file.
+    /// Offset in the file.
     position: u64,
     bytes: Vec<u8>,
 }
 
 impl Data {
     fn checksum(&self) -> u32 {
-        // There is no larger one: its size was read as 32 bits.
+        // The size fits into 32 bits, since it was read as 32 bits.
         let mut hasher = hasher_of_ints(&[low(self.bytes.len() as u64)]);
         hasher.update(&self.bytes);
         hasher.finalize()
     }
 
-    /// Whether it has this column: names stand in front of the rows, each after its length.
+    /// Whether it names this column. Column names come before the rows, each after its length.
     fn names(&self, column: &str) -> bool {
         let mut name = vec![u8::try_from(column.len()).unwrap_or_default()];
         name.extend(column.as_bytes());
@@ -215,7 +216,7 @@ impl Data {
     }
 }
 
-/// The next one of a section, with the checksum that the file has for it. `None`: there is none, or none that Cassandra would read.
+/// The next write of a section, with the checksum stored for it. `None`: there is no further one that Cassandra would read.
 fn write(reader: &mut impl Read, position: &mut u64, end: u64) -> io::Result<Option<(Data, u32)>> {
     if end.saturating_sub(*position) < 4 {
         return Ok(None);
@@ -233,7 +234,7 @@ fn write(reader: &mut impl Read, position: &mut u64, end: u64) -> io::Result<Opt
     Ok(Some((data, crc)))
 }
 
-/// The table of a write to one table: the number of tables, then the identity of the first.
+/// Table id of a write to exactly one table: the bytes are the number of tables, then the id of the first.
 fn table(bytes: &[u8]) -> Option<Uuid> {
     let (&[1], rest) = bytes.split_first_chunk()? else { return None };
     Some(Uuid::from_bytes(*rest.first_chunk()?))

@@ -1,10 +1,10 @@
-//! Settings that exclude each other: of a layer that chooses a mode, the layers below may not keep what belongs to another.
+//! Settings that exclude each other: if a layer chooses a mode, settings of other modes are dropped from the layers below.
 
 use serde_yaml::{Mapping, Value};
 
 use super::spelling::canonical;
 
-/// Cassandra refuses the period of the periodic mode beside any other mode, and every image has that period.
+/// Cassandra rejects `commitlog_sync_period` in any mode but the periodic one, and the `cassandra.yaml` of every image sets it.
 pub(super) fn drop_excluded(settings: &mut Mapping, over: &Mapping) {
     let mode = over.get("commitlog_sync").and_then(Value::as_str);
     if matches!(mode, Some("batch" | "group")) {

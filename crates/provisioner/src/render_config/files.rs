@@ -1,10 +1,10 @@
-//! Files of the pod, and what can be wrong with them.
+//! File access in the pod, and its errors.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Why there is no configuration. Kubernetes shows it as the message of the failed init container.
+/// Why the configuration could not be rendered. Kubernetes shows it as the message of the failed init container.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -14,13 +14,13 @@ pub enum Error {
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A file could not be understood, or says what it must not.
+    /// A file has malformed or forbidden content.
     #[error("{origin}: {problem}")]
     Content {
-        /// Where the content comes from, in the user's words.
+        /// Where the content comes from, in terms of the user's spec.
         origin: &'static str,
         /// What is wrong, and what to do.
         problem: String,

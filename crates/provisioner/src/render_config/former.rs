@@ -1,4 +1,4 @@
-//! Where a node was that has lost its data: the others know, and are asked.
+//! Finds the former address of a node that has lost its data, by asking the other nodes.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -12,23 +12,23 @@ use super::files::Error;
 use super::part::is_of;
 use crate::members::Members;
 
-/// How long the others are waited for before this start is given up, and said so. Kubernetes tries again.
+/// How long to wait for the other nodes before this start fails with a message. Kubernetes then tries again.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 const AGAIN: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What the others know of a node that has lost its data.
+/// What the other nodes know of a node that has lost its data.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Former {
-    /// Where it was.
+    /// Its former address.
     pub address: IpAddr,
-    /// Nodes of another major release. Cassandra never takes the schema from one of them, and would wait for it until the start
-    /// fails (since CASSANDRA-15158).
+    /// Nodes of another major release. Since CASSANDRA-15158, a starting node waits for the schema of every node, but never
+    /// takes it from these, so the start would fail.
     pub foreign: Vec<IpAddr>,
 }
 
-/// Asks the others for the node with this host id; `None` if the ring knows no such node any more. `major` is the release that the
-/// node is going to run.
+/// Asks the other nodes for the node with host id `was`; `None` if the ring does not know it any more. `major` is the release
+/// that this node is going to run.
 pub(super) async fn ask(
     members: &Members,
     pod: &str,
@@ -58,8 +58,8 @@ pub(super) async fn ask(
     }
 }
 
-/// What follows from the answers, or why nothing does. That there is no such node is believed when all say it: one that was away
-/// for long may have forgotten it.
+/// Combines the answers; an error says why they do not suffice. Only if all nodes answer is the node taken to be unknown: a
+/// node that was down for a long time may have forgotten it.
 fn judge(answers: &[Result<View, String>], was: &str, major: Option<u64>) -> Result<Option<Former>, String> {
     let views = || answers.iter().filter_map(|answer| answer.as_ref().ok());
     let peers = || views().flat_map(|view| &view.peers);
@@ -100,7 +100,7 @@ fn lost(was: &str, why: &str) -> String {
     )
 }
 
-/// What one node says.
+/// One node's view of the ring.
 async fn view(host: &str, credentials: Option<&Credentials>) -> Result<View, String> {
     let asked = async {
         let found = lookup_host((host, api::names::CQL_PORT)).await;
@@ -122,7 +122,7 @@ mod tests {
     const WAS: &str = "00000000-0000-0000-0000-000000000001";
 
     #[expect(clippy::unnecessary_wraps, reason = "an answer, as `silent` is one")]
-    /// A node at `10.0.0.<n>` that knows others by number and release.
+    /// A node at `10.0.0.<n>` with the given peers (number and release).
     fn view(n: u8, release: &str, peers: &[(u8, &str)]) -> Result<View, String> {
         let id = |n: u8| uuid::Uuid::from_u128(u128::from(n));
         let address = |n: u8| IpAddr::from([10, 0, 0, n]);

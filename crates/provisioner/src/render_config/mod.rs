@@ -1,10 +1,10 @@
 //! `provisioner render-config`: an init container that turns the image's own configuration into that of one node.
 //!
-//! It lays, in this order, the user's Secret, the user's inline settings and the operator's settings over the image's
-//! `cassandra.yaml`, and writes where the node stands. It talks to nobody but the DNS server
-//! and, before a node has joined its ring, to the nodes before it.
+//! It merges, in this order, the user's Secret, the user's inline settings and the operator's settings over the image's
+//! `cassandra.yaml`, and writes the datacenter and rack of the node. Its only network access is to the DNS server and, before a
+//! node has joined its ring, to the other nodes.
 //!
-//! What can be known of the user's settings before there is a pod is asked of [`problem`].
+//! [`problem`] finds mistakes in the user's settings before there is a pod.
 
 mod commit_log;
 mod exclusive;
@@ -53,7 +53,7 @@ impl Login {
     }
 }
 
-/// Renders the configuration in place. Repeating it gives the same: the copy of the image's own comes first each time.
+/// Renders the configuration in place. It can be repeated, because the image's own configuration is copied first each time.
 pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
     let config = Path::new(CONFIG_PATH);
     let base_path = config.join(CONFIG_KEY);
@@ -84,7 +84,7 @@ pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
     let release = release(config)?;
     let defaults = owned::defaults(release, members.order.len());
     let rendered = sources.render(node, defaults, part.is_own_seed())?;
-    // Whatever its part: one that has joined may not be known as a member yet.
+    // Whatever its part: a node that has joined may not be listed as a member yet.
     if found.data {
         adapt_commit_log(release)?;
     }
@@ -109,7 +109,7 @@ pub async fn run(node: &Node, login: Login) -> Result<(), Error> {
     write(&config.join("cassandra-rackdc.properties"), &rackdc::properties(&node.datacenter, &node.rack))
 }
 
-/// Who belongs to the ring. A Secret that was made before there was such a key says nothing.
+/// The members of the ring; none if the Secret is older than this key.
 fn members(path: &Path) -> Result<Members, Error> {
     let Some(text) = read(path)? else { return Ok(Members::default()) };
     serde_json::from_str(&text).map_err(|error| Error::Content {
@@ -118,7 +118,7 @@ fn members(path: &Path) -> Result<Members, Error> {
     })
 }
 
-/// Has Cassandra take the place of its former self, once: the option is ignored by a node that has joined.
+/// Makes Cassandra take over its former place in the ring. A node that has joined ignores the option.
 fn replace(config: &Path, former: &Former) -> Result<(), Error> {
     let Former { address, foreign } = former;
     eprintln!(
@@ -135,12 +135,12 @@ fn replace(config: &Path, former: &Former) -> Result<(), Error> {
     write(&path, &(options.join("\n") + "\n"))
 }
 
-/// Options of the JVM, one a line, that the launch script of all releases since 4.0 reads.
+/// File with JVM options, one per line; the launch script of all releases since 4.0 reads it.
 const JVM_OPTIONS: &str = "jvm-server.options";
 
 const USER: &str = "spec.configuration.secretName";
 
-/// The settings to lay over each other, the last one wins.
+/// The settings to merge; later ones win.
 struct Sources {
     base: String,
     user: Option<String>,
@@ -176,7 +176,7 @@ impl Sources {
     }
 }
 
-/// Major and minor release of the image, where that tells.
+/// Major and minor release of the image, if the image states it.
 fn release(config: &Path) -> Result<Option<(u64, u64)>, Error> {
     let text = read(&config.join(RELEASE_FILE))?.unwrap_or_default();
     let mut numbers = text.trim().split('.').map(str::parse);
@@ -184,7 +184,7 @@ fn release(config: &Path) -> Result<Option<(u64, u64)>, Error> {
     Ok(Some((major, minor)))
 }
 
-/// After a newer release: see [`commit_log`].
+/// Removes what a newer release has left in the commit log: see [`commit_log`].
 fn adapt_commit_log(release: Option<(u64, u64)>) -> Result<(), Error> {
     let Some(release) = release else {
         eprintln!(
@@ -204,7 +204,7 @@ fn adapt_commit_log(release: Option<(u64, u64)>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What settings of the user's say of one that is a number or a word; nothing if they cannot be read.
+/// Value of a setting in the user's settings, if it is a number or text; `None` if they cannot be parsed.
 pub(crate) fn value(settings: &str, setting: &str) -> Option<String> {
     match yaml::parse(settings).ok()?.get(setting)? {
         Value::String(text) => Some(text.clone()),
@@ -213,8 +213,8 @@ pub(crate) fn value(settings: &str, setting: &str) -> Option<String> {
     }
 }
 
-/// What is wrong with settings of the user's, whatever the image: the first thing that would keep a node from starting, or that
-/// a `new` ring must not be made with.
+/// The first problem in the user's settings that does not depend on the image: one that would prevent a node from starting, or
+/// that a `new` ring must not be created with.
 pub(crate) fn problem(settings: &str, new: bool) -> Option<String> {
     let checked = yaml::parse(settings).and_then(|user| {
         if new { owned::check_new(&user) } else { owned::check(&user) }?;

@@ -1,10 +1,10 @@
-//! The settings that are the operator's alone, because it builds on them.
+//! Settings that only the operator may set, because it depends on them.
 
 use serde_yaml::{Mapping, Value};
 
 use super::node::Node;
 
-/// Refused in the user's configuration, with a word on what to do instead.
+/// Refused in the user's configuration, with what to do instead.
 const OWNED: [(&str, &str); 23] = [
     ("cluster_name", "it is the name of the Cassandra object"),
     ("seed_provider", "seeds follow from spec.topology"),
@@ -31,20 +31,19 @@ const OWNED: [(&str, &str); 23] = [
     ("initial_token", "one value cannot serve several nodes"),
 ];
 
-/// Refused for a new ring only: one that was made with them goes on, and the operator's values, which matter to new nodes alone,
-/// win.
+/// Refused for new rings only. A ring created with them keeps running; the operator's values, which affect only new nodes, win.
 const OWNED_FROM_BIRTH: [(&str, &str); 3] = [
     ("allocate_tokens_for_local_replication_factor", "it follows from the number of racks"),
     ("allocate_tokens_for_keyspace", "tokens are chosen for the number of racks"),
     ("auto_bootstrap", "a node that does not fetch its share answers reads with nothing"),
 ];
 
-/// The same for a ring that is not there yet.
+/// Like `check`, for a ring that does not exist yet.
 pub(super) fn check_new(user: &Mapping) -> Result<(), String> {
     check(user).and_then(|()| refuse(&OWNED_FROM_BIRTH, user))
 }
 
-/// Refuses a user's setting that the operator makes itself.
+/// Refuses settings that the operator sets itself.
 pub(super) fn check(user: &Mapping) -> Result<(), String> {
     locks_nobody_out(user)?;
     refuse(&OWNED, user)
@@ -57,8 +56,8 @@ fn refuse(owned: &[(&str, &str)], user: &Mapping) -> Result<(), String> {
     }
 }
 
-/// The operator's own driver speaks version 4 of the protocol, as many applications do. Cassandra's YAML has more words for false
-/// than ours.
+/// The operator's driver speaks version 4 of the protocol, as many applications do. Cassandra's YAML 1.1 has more words for false
+/// than the parser used here.
 fn locks_nobody_out(user: &Mapping) -> Result<(), String> {
     const KEY: &str = "native_transport_allow_older_protocols";
     let is_false = match user.get(KEY) {
@@ -74,8 +73,8 @@ fn locks_nobody_out(user: &Mapping) -> Result<(), String> {
     Ok(())
 }
 
-/// What the operator would rather have than the image's own, where the user says nothing: in a ring of two, whose logins have two
-/// copies, a quorum of them is both nodes, and nobody could log in while one is away. 4.0 has no such setting.
+/// Defaults that the operator prefers to the image's where the user sets nothing. In a ring of two nodes logins have two
+/// copies, so a quorum of them is both nodes and nobody could log in while one is down. 4.0 has no such setting.
 pub(super) fn defaults(release: Option<(u64, u64)>, nodes: usize) -> Mapping {
     let mut defaults = Mapping::new();
     if nodes == 2 && release >= Some((4, 1)) {

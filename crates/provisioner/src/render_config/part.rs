@@ -1,51 +1,51 @@
-//! The part that a node has in its ring when it starts.
+//! The role of a node in its ring when it starts.
 //!
-//! Cassandra does not fetch data into a node that finds itself among its own seeds. So only a node that begins the ring, or has
-//! been a member of it, is a seed to itself; any other takes its share from the others first.
+//! Cassandra does not bootstrap (stream data into) a node that finds itself among its own seeds. So only a node that begins the
+//! ring, or is already a member, has itself as a seed; any other must fetch its share from the others first.
 
 use std::path::{Path, PathBuf};
 
 use super::files::{Error, read, write};
 use crate::members::Members;
 
-/// On the volume of a node that has not joined its ring yet: the host id of the node whose place it takes, or nothing.
+/// File on the volume of a node that has not joined its ring yet: the host id of the node that it replaces, or nothing.
 const MARK: &str = ".joining";
 
-/// The part that a node has in its ring.
+/// The role of a node in its ring.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Part {
-    /// It has its data and comes back.
+    /// It has its data and restarts.
     Member,
     /// It begins the ring.
     Founder,
-    /// It joins when the node before it has.
+    /// It joins after the node before it.
     Newcomer {
         /// Host name of the node before it, if there is one.
         after: Option<String>,
     },
-    /// It has lost its data and takes the place that it had.
+    /// It has lost its data and takes over its own former place.
     Successor {
         /// Host id that the ring knows it by.
         was: String,
     },
 }
 
-/// What is found on the volume of a node.
+/// State of a node's volume.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    /// Cassandra has started on it.
+    /// Cassandra has been started on it.
     pub data: bool,
-    /// What its mark says, if it has one.
+    /// Content of the file `.joining`, if it exists.
     pub mark: Option<String>,
 }
 
 impl Part {
-    /// The part of a pod. `ring_is_up` tells of one without data whether any other node is up.
+    /// The role of a pod. `ring_is_up` matters only for a node without data: whether any other node is up.
     pub(super) fn of(members: &Members, pod: &str, found: &Found, ring_is_up: bool) -> Self {
         let known = members.host_ids.get(pod);
         let joined = match (&found.mark, known) {
             (None, _) => found.data,
-            // What was started has been seen as a member since.
+            // The node that was started here has been seen as a member since.
             (Some(was), Some(known)) => found.data && was != known,
             (Some(_), None) => false,
         };
@@ -61,12 +61,12 @@ impl Part {
         }
     }
 
-    /// Whether the node is a seed to itself.
+    /// Whether the node has itself as a seed.
     pub(super) fn is_own_seed(&self) -> bool {
         matches!(self, Self::Member | Self::Founder)
     }
 
-    /// Leaves on the volume what the next start must know.
+    /// Notes on the volume what the next start must know.
     pub(super) fn note(&self, data: &Path) -> Result<(), Error> {
         let path = data.join(MARK);
         match self {
@@ -83,7 +83,7 @@ impl Part {
 }
 
 impl Found {
-    /// Looks at the volume. Cassandra makes its system tables before anything else.
+    /// Reads the volume. Cassandra creates its system tables before anything else.
     pub(super) fn on(data: &Path) -> Result<Self, Error> {
         let mark = read(&data.join(MARK))?.map(|mark| mark.trim().to_owned());
         Ok(Self { data: data.join("data/system").exists(), mark })
@@ -94,7 +94,7 @@ fn failed(verb: &'static str, path: PathBuf, source: std::io::Error) -> Error {
     Error::File { verb, path, source }
 }
 
-/// Whether a host name is that of a pod.
+/// Whether a host name belongs to a pod.
 pub(super) fn is_of(host: &str, pod: &str) -> bool {
     host.split('.').next() == Some(pod)
 }

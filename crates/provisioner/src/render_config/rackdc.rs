@@ -1,4 +1,4 @@
-//! `cassandra-rackdc.properties`: where the node stands.
+//! `cassandra-rackdc.properties`: datacenter and rack of the node.
 
 /// The file that GossipingPropertyFileSnitch reads.
 pub(super) fn properties(datacenter: &str, rack: &str) -> String {

@@ -1,4 +1,4 @@
-//! Which nodes a starting node asks for the ring.
+//! The seeds of a starting node.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use super::node::Node;
 use super::part::is_of;
 use crate::members::Members;
 
-/// A seed that cannot start must not hold up the others for longer.
+/// A seed that cannot start must not delay the others for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_millis(500);
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Puts this node's own address in the place of its name among the seeds, so that it knows itself for a seed whatever the
-/// DNS server says at that moment; or takes it out, if it must not be one. Returns the others.
+/// Replaces this node's own host name among the seeds by its address, so that it recognizes itself as a seed whatever the DNS
+/// server answers at that moment; or removes it, if the node must not be a seed. Returns the other seeds.
 pub(super) fn localize(settings: &mut Mapping, node: &Node, own_seed: bool) -> Result<Vec<String>, String> {
     let seeds = settings
         .get_mut("seed_provider")
@@ -50,8 +50,8 @@ pub(super) async fn anybody_is_up(members: &Members, pod: &str) -> bool {
     false
 }
 
-/// Waits until a node serves clients, which it does when it has joined: Cassandra lets one node join at a time. Without an end,
-/// for it may have much to fetch; the status of the Cassandra tells which pods are not ready.
+/// Waits until a node accepts clients, which means that it has joined: Cassandra lets one node join at a time. There is no time
+/// limit, because it may have much data to stream; the status of the Cassandra shows which pods are not ready.
 pub(super) async fn wait_until_joined(host: &str) {
     let mut told = None;
     while !answers(host, CQL_PORT).await {
@@ -64,8 +64,8 @@ pub(super) async fn wait_until_joined(host: &str) {
     }
 }
 
-/// Waits until the other seeds have an address, or not for ever: after an outage of all racks their pods start side by side, and
-/// Cassandra looks up its seeds only once.
+/// Waits for a limited time until the other seeds have an address: after an outage of all racks their pods start at the same
+/// time, and Cassandra looks up its seeds only once.
 pub(super) async fn wait_for_addresses(others: &[String]) {
     let started = Instant::now();
     loop {

@@ -1,8 +1,8 @@
-//! Settings with two names: 4.1 gave many a name without unit, and understands the older one still.
+//! Settings with two names: 4.1 gave many of them a name without a unit, and still understands the older one.
 
 use std::borrow::Cow;
 
-/// Units at the end of an older name, the longer of two that match first.
+/// Units at the end of older names. If two match, the longer one comes first.
 const UNITS: [&str; 13] = [
     "_megabits_per_sec",
     "_mb_per_sec",
@@ -19,7 +19,7 @@ const UNITS: [&str; 13] = [
     "_ms",
 ];
 
-/// Older names that no rule leads to the newer ones.
+/// Older names that do not follow the rules.
 const IRREGULAR: [(&str, &str); 11] = [
     ("cross_node_timeout", "internode_timeout"),
     ("internode_send_buff_size", "internode_socket_send_buffer_size"),
@@ -37,7 +37,7 @@ const IRREGULAR: [(&str, &str); 11] = [
     ("compaction_tombstone_warning_threshold", "partition_tombstones_warn_threshold"),
 ];
 
-/// A name that all spellings of a setting share. It need not be one of them.
+/// A name that all spellings of a setting share. It need not be one of the spellings.
 pub(super) fn canonical(key: &str) -> Cow<'_, str> {
     if let Some(feature) = key.strip_prefix("enable_") {
         return Cow::Owned(format!("{feature}_enabled"));
@@ -86,7 +86,7 @@ mod tests {
     #[case("default_secondary_index", "default_secondary_index_enabled")]
     #[case("request_timeout_in_ms", "read_request_timeout_in_ms")]
     #[case("key_cache_size", "key_cache_save_period")]
-    // Two of each in 4.1; 5.0 takes the first of them for an older name, and says so by itself.
+    // In 4.1 these are two settings each; 5.0 treats the first as an older name of the second, and logs that.
     #[case("table_count_warn_threshold", "tables_warn_threshold")]
     #[case("keyspace_count_warn_threshold", "keyspaces_warn_threshold")]
     fn different_settings_stay_different(#[case] one: &str, #[case] other: &str) {

@@ -86,12 +86,12 @@ fn what_the_user_must_not_say_is_named(#[case] user: &str, #[case] problem: &str
         assert!(error.starts_with(origin), "{error}");
         assert!(error.contains(problem), "{error}");
     }
-    // The same is known before there is a pod.
+    // The same problem is found before there is a pod.
     let early = super::problem(user, false).expect("it is known");
     assert!(early.contains(problem), "{early}");
 }
 
-/// A ring that was made with such a setting goes on.
+/// A ring created with such a setting keeps running.
 #[rstest]
 #[case("auto_bootstrap: false")]
 #[case("allocate_tokens_for_local_replication_factor: 2")]
@@ -149,7 +149,7 @@ fn null_removes_a_setting_of_the_image_and_of_the_secret() {
     assert!(rendered.contains("read_request_timeout: 5000ms"), "{rendered}");
 }
 
-/// Peers lost settings of `false`, or the older spelling of one.
+/// Settings that other operators have lost: `false`, and older spellings.
 #[test]
 fn odd_but_legal_values_arrive() {
     let odd = "auto_snapshot: false
@@ -171,7 +171,7 @@ cross_node_timeout: true
     assert_eq!(problem(odd, true), None);
 }
 
-/// What Cassandra's YAML 1.1 reads in another way than this program must come out as text that it reads as before.
+/// Text that YAML 1.1 would read as another type must be written so that Cassandra reads what it would have read originally.
 #[rstest]
 #[case("on", &["on", "'on'", "\"on\""])]
 #[case("yes", &["yes", "'yes'", "\"yes\""])]

@@ -1,14 +1,14 @@
 //! Reading, merging and writing `cassandra.yaml`.
 //!
-//! Cassandra reads YAML 1.1, in which `on` and `0777` are no text. Here they are text and stay what the user wrote: written
-//! back, Cassandra makes of them what it would have made of the original, because it knows the type of each setting.
+//! Cassandra reads YAML 1.1, in which `on` and `0777` are not text. Here they are kept as the text that the user wrote. Cassandra
+//! knows the type of each setting, so when it reads the text back it gets the same value as from the original.
 
 use serde_yaml::{Mapping, Value};
 
 use super::exclusive::drop_excluded;
 use super::spelling::canonical;
 
-/// Reads settings. An empty file, or one of comments only, has none.
+/// Parses settings. An empty file, or one with only comments, has none.
 pub(super) fn parse(text: &str) -> Result<Mapping, String> {
     let value: Value = serde_yaml::from_str(text).map_err(|error| format!("it is no valid YAML: {error}"))?;
     let settings = match value {
@@ -22,8 +22,8 @@ pub(super) fn parse(text: &str) -> Result<Mapping, String> {
     }
 }
 
-/// Lays settings over others. A setting replaces the other spelling of its name too: both in one file keep Cassandra from
-/// starting. The value is replaced whole, as Cassandra's own documentation describes each setting; one of `null` is removed.
+/// Merges settings over others. A setting also replaces the other spelling of its name, since Cassandra does not start with both
+/// in one file. Values are replaced as a whole, as Cassandra documents each setting; `null` removes a setting.
 pub(super) fn lay_over(settings: &mut Mapping, over: Mapping) -> Result<(), String> {
     let name = |key: &Value| key.as_str().map(|key| canonical(key).into_owned());
     let mut names = std::collections::BTreeMap::new();
@@ -39,7 +39,7 @@ pub(super) fn lay_over(settings: &mut Mapping, over: Mapping) -> Result<(), Stri
     Ok(())
 }
 
-/// Writes settings.
+/// Serializes settings.
 pub(super) fn print(settings: &Mapping) -> Result<String, String> {
     serde_yaml::to_string(settings).map_err(|error| format!("it cannot be written: {error}"))
 }

@@ -54,7 +54,7 @@ fn says(cassandra: &Cassandra, type_: &str) -> (String, String, String) {
     (condition.status, condition.reason, condition.message)
 }
 
-/// They are what a node is known by when its data is lost, so what a broken ring says does not take their place.
+/// Host ids identify a node whose data is lost, so what a broken ring reports must not replace them.
 #[test]
 fn host_ids_are_those_of_the_last_time_that_all_nodes_agreed() {
     let ids = |id: &str| BTreeMap::from([("db-0".to_owned(), id.to_owned())]);
@@ -68,7 +68,7 @@ fn host_ids_are_those_of_the_last_time_that_all_nodes_agreed() {
     assert_eq!(next(&broken, &seen(Some(1)), Some(&well)).status.unwrap().host_ids, ids("2"));
 }
 
-/// A request may halt the Cassandra as soon as it is Ready, and then the nodes could not be told any more.
+/// A request may halt the Cassandra as soon as it is Ready, and from then on the nodes' list of members cannot be updated.
 #[test]
 fn a_ring_is_ready_when_its_nodes_can_be_told_who_belongs_to_it() {
     let mut well = verdict(true, true, 0);

@@ -96,7 +96,7 @@ fn follow() -> Result<CassandraOpsRequest> {
     }
 }
 
-/// What the request said last about itself.
+/// Message of the request's last condition.
 fn last_word(request: &CassandraOpsRequest) -> String {
     let conditions = request.status.iter().flat_map(|status| &status.conditions);
     conditions.last().map(|condition| condition.message.clone()).unwrap_or_default()

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::NAMESPACE;
 use crate::summary::pods;
 
-/// What there is to see at one moment.
+/// What is shown at one moment.
 pub struct Picture {
     request: String,
     pods: Vec<String>,
@@ -69,7 +69,7 @@ impl Screen {
 
     fn redraw(&mut self, lines: Vec<String>) {
         if !self.shown.is_empty() {
-            // Up to the first line of the last picture, and away with it.
+            // Move up to the first line of the last picture and clear it.
             print!("\x1b[{}A\x1b[J", self.shown.len());
         }
         for line in &lines {

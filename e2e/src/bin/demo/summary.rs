@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the update.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{NAMESPACE, RING};
 
-/// What each pod says it runs.
+/// The release that each pod reports.
 pub struct Releases {
     /// Before the update.
     pub before: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub fn pods() -> Result<Vec<Value>> {
     Ok(serde_json::from_value(list["items"].take())?)
 }
 
-/// The release of each pod, as the ring tells it to the client.
+/// The release of each pod, as the ring reports it to the client.
 pub fn releases() -> Result<BTreeMap<String, String>> {
     let by_address = load::progress(NAMESPACE).releases;
     let release = |pod: &Value| by_address.get(&text(pod, "/status/podIP")).cloned().unwrap_or_default();

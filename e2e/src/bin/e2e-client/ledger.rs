@@ -1,4 +1,4 @@
-//! What plain rows do not show: counters, conditional inserts and a view, written without pause and checked at the end.
+//! A load beyond plain rows: counters, conditional inserts and a view, written without pause and checked at the end.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::connection::Connection;
 
 /// Copies of each row: one for each rack of the ring.
 const COPIES: u32 = 3;
-/// From one entry to the next.
+/// Time from one entry to the next.
 const PACE: Duration = Duration::from_millis(100);
-/// How often a question at the end is asked before there is no answer.
+/// How often a read at the end is retried before it fails.
 const ATTEMPTS: usize = 20;
 
 #[derive(Args)]
@@ -54,7 +54,7 @@ pub async fn run(options: Options) -> Result<()> {
         pace.tick().await;
         match book.run(&book.count, ()).await {
             Ok(_) => ledger.counted += 1,
-            // It may have been counted all the same, so nobody may repeat it.
+            // The increment may have been applied nevertheless, so it must not be repeated.
             Err(_) => ledger.unknown += 1,
         }
         let first = book.claims(key, "first").await.ok();
@@ -147,7 +147,7 @@ impl Book {
         Ok(result.into_rows_result()?.maybe_first_row::<Row>()?)
     }
 
-    /// Whether the claim was granted, as far as anybody knows.
+    /// Whether the claim was granted; after an error nobody knows.
     async fn claims(&self, key: i32, by: &str) -> Result<bool> {
         let row =
             self.run(&self.claim, (key, by)).await?.context("a conditional insert answers with a row")?;
@@ -155,7 +155,7 @@ impl Book {
         applied.context("its first column tells whether it was applied")
     }
 
-    /// The first column of the first row, at ALL; asked until there is an answer.
+    /// The first column of the first row, read at ALL. Retries until there is an answer.
     async fn answer<T>(
         &self,
         statement: &PreparedStatement,

@@ -22,8 +22,8 @@ use crate::connection::Connection;
 
 /// Requests under way at the same time, of each kind. A ring that stalls slows the load down, and the gap shows it.
 const IN_FLIGHT: usize = 128;
-/// How often, once a second, a row is asked for at the end before it counts as unreadable. A driver whose only node has come back at
-/// another address needs up to a minute to find it.
+/// How often, once a second, a row is read at the end before it counts as unreadable. A driver whose only node has come back
+/// at another address needs up to a minute to find it.
 const ATTEMPTS: usize = 90;
 
 #[derive(Args)]
@@ -100,7 +100,7 @@ struct Load {
     insert: PreparedStatement,
     select: PreparedStatement,
     select_of_all: PreparedStatement,
-    /// Tells the rows of this run from those of others.
+    /// Distinguishes the rows of this run from those of other runs.
     writer: i64,
     started: Instant,
     tally: Mutex<Tally>,
@@ -209,13 +209,13 @@ impl Load {
     async fn report(&self) {
         let releases = self.releases().await;
         let mut tally = self.tally();
-        // A question that failed leaves the last answer standing.
+        // If the query failed, keep the last result.
         if let Ok(releases) = releases {
             tally.progress.releases = releases;
         }
         let line = Report::Progress(tally.progress.clone());
         drop(tally);
-        // Without a reader of its output the load goes on: the verdict counts.
+        // The load goes on even if nobody reads its output: the verdict counts.
         _ = print(&line);
     }
 
@@ -259,7 +259,7 @@ impl Load {
             .await
     }
 
-    /// Asks until there is an answer. `None`: there was none for long.
+    /// Reads until there is an answer; `None` if all attempts failed.
     async fn reads_as_written(&self, select: &PreparedStatement, sequence: i64) -> Option<bool> {
         for _ in 0..ATTEMPTS {
             if let Ok(content) = self.fetch(select, sequence).await {

@@ -1,4 +1,4 @@
-//! Asking for what the schema and the settings name.
+//! Reads what the schema and the user's settings use.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use super::names::Names;
 use super::settings::{self, Setting};
 use crate::context::Context;
 
-/// What the schema names, by the word of the first of these nodes that answers.
+/// What the schema uses, according to the first of these nodes that answers.
 pub(in super::super) async fn schema(
     context: &Context,
     nodes: impl Iterator<Item = &Node>,
@@ -43,7 +43,7 @@ async fn schema_of(
     asked.await.map_err(|error| error.to_string())
 }
 
-/// Both, for an update that has not begun.
+/// Both, for an update that has not begun yet.
 pub(in super::super) async fn names(
     context: &Context,
     cassandra: &Cassandra,

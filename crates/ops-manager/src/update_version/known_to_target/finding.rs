@@ -1,17 +1,17 @@
-//! What is wrong with something in use.
+//! A problem with something in use.
 
 use std::fmt;
 
-/// Something that a release does not know.
+/// Something in use that a release does not know.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// Where it is named: `table shop.orders`.
+    /// Where it is used: `table shop.orders`.
     pub what: String,
     /// What is wrong with it.
     pub why: String,
-    /// What helps.
+    /// What the user can do about it.
     pub help: String,
-    /// A node does not start with it, or forgets tables. Otherwise something of the user's does not work.
+    /// A node would not start with it, or would lose tables. Otherwise only something of the user's stops working.
     pub fatal: bool,
 }
 

@@ -1,8 +1,8 @@
-//! A look into the image of the target for classes of the user's, by the pod that pulls it. Its answer comes back as the
-//! message of its end.
+//! Looks for classes of the user's in the image of the target. The pod that pulls the image does it, and answers in its
+//! termination message.
 //!
-//! A jar holds the names of its files as they are, so that `grep` finds them without anything to unpack it with. One class
-//! that every image of Cassandra has is looked for too: where that is not found, the look has seen nothing.
+//! A jar contains the names of its files uncompressed, so `grep` finds them and no tool to unpack it is needed. The search
+//! includes a class that every image of Cassandra has: if that is not found, the search did not work.
 
 use std::collections::BTreeSet;
 
@@ -10,22 +10,22 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::schema::is_of_a_class;
 
-/// What a look was for, and what it found.
+/// The classes that were searched, and the result.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Look {
-    /// The classes that were looked for.
+    /// The classes that were searched.
     pub asked: BTreeSet<String>,
-    /// Those that are there. `None`: it has not ended, or it saw nothing.
+    /// Those of them that exist. `None`: the search has not ended, or did not work.
     pub found: Option<BTreeSet<String>>,
 }
 
-/// In every image of Cassandra.
+/// A class that every image of Cassandra has.
 const CONTROL: &str = "org.apache.cassandra.service.CassandraDaemon";
-/// The kubelet keeps 4096 bytes of the answer.
+/// Limit for the answer; the kubelet keeps 4096 bytes of a termination message.
 const ANSWER_BYTES: usize = 3500;
 const NAME: &str = "look";
 
-/// Classes lie in jars, or as files in folders of their packages.
+/// Searches jars, and files in the folders of packages.
 const SCRIPT: &str = r#"
 cd "${CASSANDRA_HOME:-/opt/cassandra}/lib" || exit 0
 export LC_ALL=C
@@ -35,7 +35,7 @@ export LC_ALL=C
 } | sort -u >/dev/termination-log
 "#;
 
-/// The command of the pod. The names are arguments of a script that does not change: whatever they are, no shell reads them.
+/// The command of the pod. The script is constant and gets the names as arguments, so no shell interprets them.
 pub(in super::super) fn command(classes: &[String]) -> Vec<String> {
     if classes.is_empty() {
         return vec!["true".to_owned()];
@@ -45,7 +45,7 @@ pub(in super::super) fn command(classes: &[String]) -> Vec<String> {
     ["sh", "-c", SCRIPT, NAME].map(str::to_owned).into_iter().chain(patterns).collect()
 }
 
-/// Reads a pod: what it looks for, and what it has found.
+/// Reads from a pod what it searches and what it has found.
 pub(in super::super) fn read(container: Option<&Container>, answer: Option<&str>) -> Look {
     let command = container.and_then(|container| container.command.as_deref()).unwrap_or_default();
     let arguments = command.iter().skip_while(|word| *word != NAME).skip(1).filter(|word| *word != "-e");
@@ -55,7 +55,7 @@ pub(in super::super) fn read(container: Option<&Container>, answer: Option<&str>
     Look { asked, found: found.remove(CONTROL).then_some(found) }
 }
 
-/// Those that can be looked for at once: what is no name of a class is in no image.
+/// Those classes that one search can cover. A text that is not a class name is in no image.
 pub(super) fn askable(classes: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut bytes = file(CONTROL).len() + 1;
     let mut fits = |class: &String| {

@@ -1,4 +1,4 @@
-//! What the schema names, against what each release has. `docs/concepts/update-checks.md` has the sources.
+//! Compares what the schema uses with what each release has. `docs/concepts/update-checks.md` lists the sources.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const REPLICATION: &str = "org.apache.cassandra.locator.";
 const INDEX: &str = "org.apache.cassandra.index.";
 const TYPES: &str = "org.apache.cassandra.db.marshal.";
 
-/// Cassandra's own classes by package, in whatever release: a class beside them is of the user's, and in no release.
+/// Cassandra's own classes by package, over all releases. Any other class is the user's and not part of a release.
 const OWN: [(&str, &[&str]); 4] = [
     (
         COMPACTION,
@@ -36,7 +36,7 @@ const OWN: [(&str, &[&str]); 4] = [
     (INDEX, &["sasi.SASIIndex", "sai.StorageAttachedIndex"]),
 ];
 
-/// What a node of this release does not know, of all that the schema names: on the way to a target, and back to a source.
+/// Finds what the schema uses and a node of this release does not know. Used for the target, and for the source of a roll-back.
 pub fn unknown_to(release: &Version, uses: &[Use]) -> Vec<Finding> {
     uses.iter().filter_map(|it| unknown(release, it)).collect()
 }
@@ -100,8 +100,8 @@ fn unknown(release: &Version, it: &Use) -> Option<Finding> {
                 "memtable" => ((4, 1), "4.1"),
                 _ => ((5, 0), "5.0"),
             };
-            // The column stays in the files of system_schema, whatever is altered or compacted: an older node leaves those out
-            // when it starts, and knows none of the tables that are in them.
+            // Nothing removes the column from the files of system_schema, neither ALTER nor compaction. At its start, an older
+            // node skips those files and so loses the tables in them.
             ((release.major, release.minor) < line).then(|| Finding {
                 what: it.to_string(),
                 why: format!(
@@ -122,7 +122,7 @@ fn unknown(release: &Version, it: &Use) -> Option<Finding> {
     }
 }
 
-/// The classes of the user's that it names: no release has them, so an image must bring them.
+/// The classes of the user's that a part of the schema uses. No release has them, so the image must bring them.
 pub(super) fn foreign(it: &Use) -> Vec<String> {
     let package = match &it.by {
         By::Replication => REPLICATION,
@@ -140,7 +140,8 @@ pub(super) fn foreign(it: &Use) -> Vec<String> {
     if OWN.iter().any(own) { vec![] } else { vec![class] }
 }
 
-/// `frozen<list<'com.example.Money'>>`, `'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>com.example.A)'`.
+/// Extracts the user's classes from a type, such as `frozen<list<'com.example.Money'>>` or
+/// `'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>com.example.A)'`.
 fn classes_of(type_: &str) -> Vec<String> {
     let words = type_.split('\'').skip(1).step_by(2).flat_map(|text| text.split(|c| !is_of_a_class(c)));
     let classes: BTreeSet<&str> =
@@ -152,7 +153,7 @@ pub(super) fn is_of_a_class(c: char) -> bool {
     c.is_alphanumeric() || ['.', '_', '$'].contains(&c)
 }
 
-/// What to say of a class of the user's that the image does not bring.
+/// The finding for a class of the user's that is not in the image.
 pub(super) fn absent(it: &Use, class: &str, image: &str) -> Finding {
     let keyspace = quoted(&it.keyspace);
     let jar = "put its jar into /opt/cassandra/lib of the image";
@@ -188,7 +189,7 @@ pub(super) fn absent(it: &Use, class: &str, image: &str) -> Finding {
     }
 }
 
-/// Cassandra takes these names in any case, and writes down what it was given.
+/// Cassandra accepts these names in upper and lower case, and stores them as given.
 fn is_sai(class: &str) -> bool {
     ["sai", "storageattachedindex"].contains(&class.to_lowercase().as_str())
         || class.strip_prefix(INDEX) == Some("sai.StorageAttachedIndex")

@@ -1,5 +1,5 @@
-//! The settings of the user's, against what each release loads: by the fields of its class `Config` and their older names.
-//! A node does not start with a setting that it does not know. `docs/concepts/update-checks.md` has the sources.
+//! Compares the user's settings with what each release loads: the fields of its class `Config` and their older names. A node does
+//! not start with a setting that it does not know. `docs/concepts/update-checks.md` lists the sources.
 
 use semver::Version;
 use serde_yaml::Value;
@@ -9,15 +9,15 @@ use super::finding::Finding;
 /// A setting of the user's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Setting {
-    /// Where it stands, in the user's words.
+    /// Where it is set, in terms of the user's spec.
     pub origin: String,
-    /// Its name; one inside of another is `outer.inner`.
+    /// Its name; a nested one is `outer.inner`.
     pub key: String,
-    /// It is `true`.
+    /// Its value is `true`.
     pub is_true: bool,
 }
 
-/// Settings that 4.x loads and 5.0 does not know any more.
+/// Settings that 4.x loads and 5.0 does not.
 const GONE_IN_5_0: [(&str, &str); 4] = [
     (
         "commitlog_sync_batch_window_in_ms",
@@ -31,7 +31,7 @@ const GONE_IN_5_0: [(&str, &str); 4] = [
     ),
 ];
 
-/// Settings that were added to several lines at once, with the first patch release of 4.1 and of 5.0 that loads them.
+/// Settings added to several release lines at once: name, and the first patch release of 4.1 and of 5.0 that loads them.
 const ADDED_LATE: [(&str, u64, u64); 12] = [
     ("audit_logging_options.allow_nodetool_archive_command", 2, 0),
     ("full_query_logging_options.allow_nodetool_archive_command", 2, 0),
@@ -47,11 +47,11 @@ const ADDED_LATE: [(&str, u64, u64); 12] = [
     ("paxos_repair_race_wait", 10, 5),
 ];
 
-/// Both spellings; 5.0 still loads them, and ends when they are true.
+/// Both spellings of a setting that 5.0 still loads, but does not start with if it is true.
 const SCRIPTED: [&str; 2] =
     ["scripted_user_defined_functions_enabled", "enable_scripted_user_defined_functions"];
 
-/// Reads a `cassandra.yaml`.
+/// Parses a `cassandra.yaml`.
 pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
     let refused = |why: String| format!("{origin}: {why}");
     let value: Value =
@@ -65,7 +65,7 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
     let mut add = |key: String, value: &Value| {
         read.push(Setting { origin: origin.to_owned(), key, is_true: is_true(value) });
     };
-    // Null takes a setting of the image away.
+    // `null` removes a setting of the image.
     for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
         let Some(key) = key.as_str() else { continue };
         add(key.to_owned(), value);
@@ -77,13 +77,13 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
     Ok(read)
 }
 
-/// YAML 1.1, which Cassandra reads, has more words for it.
+/// Cassandra reads YAML 1.1, which has more words for true.
 fn is_true(value: &Value) -> bool {
     let word = value.as_str().map(str::to_lowercase);
     value.as_bool() == Some(true) || word.is_some_and(|word| ["true", "yes", "on"].contains(&&*word))
 }
 
-/// With such a setting nobody but Cassandra can read the commit log.
+/// Whether, because of this setting, only Cassandra itself can read the commit log.
 pub(super) fn hides_the_commit_log(setting: &Setting) -> bool {
     match setting.key.as_str() {
         "commitlog_compression" => true,
@@ -92,7 +92,7 @@ pub(super) fn hides_the_commit_log(setting: &Setting) -> bool {
     }
 }
 
-/// The settings that a node of this release does not start with.
+/// Finds the settings that prevent a node of this release from starting.
 pub fn not_loaded_by(release: &Version, settings: &[Setting]) -> Vec<Finding> {
     settings.iter().filter_map(|setting| not_loaded(release, setting)).collect()
 }

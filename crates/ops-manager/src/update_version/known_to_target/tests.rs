@@ -33,7 +33,7 @@ fn column(name: &str) -> By {
     By::Column { table: "orders".to_owned(), name: name.to_owned() }
 }
 
-/// The names are as a node writes them down.
+/// Names as a node stores them.
 #[rstest]
 #[case::gone_strategy(
     "5.0.6",
@@ -221,14 +221,14 @@ fn an_answer_fits_into_what_the_kubelet_keeps() {
     assert!(asked.len() > 50 && bytes < 4096, "{} classes", asked.len());
 }
 
-/// The script itself, in folders that are laid out like those of an image.
+/// Runs the script itself, in folders laid out like those of an image.
 #[test]
 fn the_look_finds_a_class_in_a_jar_and_in_a_folder() {
     let home = std::env::temp_dir().join(format!("look-{}", std::process::id()));
     let lib = home.join("lib");
     std::fs::create_dir_all(lib.join("org/apache/cassandra/service")).unwrap();
     std::fs::write(lib.join("org/apache/cassandra/service/CassandraDaemon.class"), "").unwrap();
-    // A jar: bytes around a name.
+    // Like a jar: a file name between other bytes.
     std::fs::write(lib.join("user.jar"), b"PK\x01\x02\x00com/example/Audit.classPK\x05\x06\x00").unwrap();
     let answer = home.join("answer");
     let mut command = command(&["com.example.Audit".to_owned(), "com.example.Nope".to_owned()]);

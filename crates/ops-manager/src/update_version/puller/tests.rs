@@ -34,7 +34,7 @@ fn a_container_that_ran_or_could_not_run_had_its_image() {
     }
 }
 
-/// A look into the image takes a moment, and its answer is the message of its end.
+/// The search takes a moment, and its answer is the termination message.
 #[test]
 fn a_container_that_still_looks_is_waited_for() {
     let running = container("sha256:1", &json!({ "running": {} }));

@@ -1,4 +1,4 @@
-//! What remains of a Cassandra that is deleted.
+//! What remains of a deleted Cassandra.
 
 use super::*;
 
@@ -95,7 +95,7 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
     begin(&api, &memory).await;
     let whole = context(&api, &memory);
     api.end_namespace(NAMESPACE);
-    // What the namespace controller does, object by object; each loss wakes the provisioner.
+    // The namespace controller deletes object by object; each deletion triggers a reconcile.
     for service in api.list::<Service>() {
         api.delete::<Service>(NAMESPACE, &service.name_any());
     }
@@ -104,14 +104,14 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
     for _ in 0..10 {
         let context =
             Context { operator: whole.operator.clone(), ..Arc::into_inner(context(&api, &memory)).unwrap() };
-        // It says no word of it and does not count as a failure that is told.
+        // An error here is neither reported to the user nor counted as a failure.
         let _ = Box::pin(reconcile(Arc::new(cassandra(&api)), Arc::new(context))).await;
     }
     let refused: Vec<_> = api.requests().into_iter().filter(|request| request.status == 403).collect();
     assert_eq!(refused.len(), 1, "{refused:#?}");
     assert!(api.list::<Service>().is_empty());
 
-    // Its own deletion goes on as ever.
+    // The deletion of the Cassandra itself works as usual.
     api.delete::<Cassandra>(NAMESPACE, "db");
     for pod in api.list::<Pod>() {
         api.delete::<Pod>(NAMESPACE, &pod.name_any());

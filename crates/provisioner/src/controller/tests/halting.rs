@@ -1,4 +1,4 @@
-//! What is done under a halt.
+//! What happens while the Cassandra is halted.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! What a ring keeps when its objects are lost, restored or made anew.
+//! What a ring keeps when its objects are lost, restored or created again.
 
 use api::names;
 
 use super::*;
 
-/// As a pod is told.
+/// The cluster name as the pods get it.
 fn cluster_name(api: &FakeApi) -> String {
     let petset = api.list::<PetSet>().remove(0);
     let volumes = petset.spec.template.spec.unwrap().volumes.unwrap();
@@ -15,7 +15,7 @@ fn cluster_name(api: &FakeApi) -> String {
     line.trim_start_matches("cluster_name: ").trim_matches('"').to_owned()
 }
 
-/// As the StatefulSet controller does: what the template of the claim says is on the claim.
+/// Creates the claim from the claim template, like the StatefulSet controller.
 fn claim_of_the_first_pod(api: &FakeApi) {
     let petset = api.list::<PetSet>().remove(0);
     let mut claim = petset.spec.volume_claim_templates.unwrap().remove(0);
@@ -36,7 +36,7 @@ fn durable(spec: &Value) -> FakeApi {
     api
 }
 
-/// A ring as the release before made it: named as the Cassandra, its settings in `db-config`, no notes.
+/// A ring created by an older release: cluster name equal to the Cassandra's, settings in `db-config`, no annotations.
 fn make_old(api: &FakeApi) {
     for petset in api.list::<PetSet>().iter().map(ResourceExt::name_any) {
         api.change::<PetSet>(NAMESPACE, &petset, |petset| {

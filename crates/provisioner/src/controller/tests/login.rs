@@ -61,7 +61,7 @@ async fn the_login_has_no_label_of_the_users_and_asks_tools_to_leave_it() {
     };
     check(api.get(NAMESPACE, "db-auth").unwrap());
 
-    // As an older release made it; what somebody else wrote on it stays.
+    // As an older release created it; what others have added to it stays.
     api.change::<Secret>(NAMESPACE, "db-auth", |secret| {
         secret.metadata.annotations = Some([("note".to_owned(), "mine".to_owned())].into());
         let labels = [("argocd.argoproj.io/instance", "shop"), ("team", "a")];

@@ -1,4 +1,4 @@
-//! What is made of a Cassandra, and what is not.
+//! What is created for a Cassandra, and what is not.
 
 use super::*;
 
@@ -192,7 +192,7 @@ async fn a_service_that_is_refused_stops_nothing_else_and_is_told() {
     let started = condition(&api, condition_type::PROVISIONING_STARTED).0;
     assert_eq!(started, "DatabaseProvisioningStartedSuccessfully");
 
-    // What runs is kept up, and what is refused is not asked for at every look.
+    // Running objects are still kept up to date, and a refused one is not requested at every reconcile.
     api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
     api.forget_requests();
     for _ in 0..3 {

@@ -1,8 +1,8 @@
-//! What the status says, and how often is looked.
+//! The content of the status, and the interval between checks.
 
 use super::*;
 
-/// The first pod ended by itself; `run` tells one run of its container from another.
+/// The first pod stops by itself; `run` identifies the run of its container.
 fn crash(api: &FakeApi, run: &str) {
     let crash = json!({ "containerStatuses": [{
         "name": "cassandra", "image": "c:1", "imageID": "", "ready": false, "restartCount": 4,
@@ -98,7 +98,7 @@ async fn a_pod_that_is_not_let_in_is_told_with_the_words_of_the_api_server() {
     assert!(!condition(&api, condition_type::REPLICA_READY).1.contains("quota"));
 }
 
-/// Nobody listens at the addresses of these pods.
+/// Nothing listens at the addresses of these pods.
 #[tokio::test]
 async fn a_ring_that_does_not_answer_is_looked_at_ever_less_often_and_a_change_wakes_it() {
     let (api, memory) = (fake(&json!({ "healthChecker": { "periodSeconds": 30 } })), Memory::default());
@@ -115,7 +115,7 @@ async fn a_ring_that_does_not_answer_is_looked_at_ever_less_often_and_a_change_w
     let mut waits = vec![];
     for _ in 0..6 {
         waits.push(step(&api, &memory).await.unwrap().unwrap().as_secs());
-        // As if that time had passed.
+        // As if a minute had passed.
         memory.of(&uid, |known| {
             let ago = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
             known.unsettled.iter_mut().for_each(|(tried, _)| *tried = ago);

@@ -6,7 +6,7 @@ const ID: u64 = 0x0000_0191_2345_6789;
 const HISTORY: Uuid = COLUMNS[0].id;
 const USER: Uuid = uuid!("11111111-2222-4333-8444-555555555555");
 
-/// A folder that goes with the test.
+/// A folder that is removed when the test ends.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -41,7 +41,7 @@ impl Folder {
     }
 }
 
-/// As Cassandra writes a segment: sections of writes, and zeros up to its full size.
+/// A segment as Cassandra writes it: sections of writes, padded with zeros to its full size.
 fn segment(parameters: &str, sections: &[&[Vec<u8>]]) -> Vec<u8> {
     let mut bytes = VERSION.to_be_bytes().to_vec();
     bytes.extend(ID.to_be_bytes());
@@ -79,7 +79,7 @@ fn entry(table: Uuid, content: &[u8]) -> Vec<u8> {
 const NEW: &[u8] = b"\x02\x0abytes_read\x15compaction_properties and the row";
 const OLD: &[u8] = b"\x01\x0abytes_read and the row";
 
-/// With a kill in the middle of its last section: zeros where the next mark would be.
+/// A segment of a node that was killed in the middle of its last section: zeros where the next header would be.
 fn of_a_killed_node(history: Uuid) -> Vec<u8> {
     let rows = |n: u8| entry(USER, &[b"a row with \x15compaction_properties in it ", &[n][..]].concat());
     let mut bytes = segment(
@@ -150,14 +150,14 @@ fn what_cannot_be_read_is_left_as_it_is_and_told(folder: Folder, #[case] bytes: 
 
 #[rstest]
 fn damage_in_the_middle_is_left_to_cassandra(folder: Folder) {
-    // Up to where nothing but zeros is left.
+    // Up to the zeros at the end.
     for position in 0..of_a_killed_node(HISTORY).len() - 4000 {
         let mut bytes = of_a_killed_node(HISTORY);
         bytes[position] ^= 0x10;
         folder.holds(&bytes).adapt((4, 1));
         let now = folder.bytes();
         assert_eq!(now.len(), bytes.len());
-        // Nothing but an identity and its checksum ever changes.
+        // Only ids and their checksums ever change.
         assert!(
             now.iter().zip(&bytes).filter(|(a, b)| a != b).count() <= 2 * (16 + 4),
             "damage at {position}"
