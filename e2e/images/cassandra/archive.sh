@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Writes one docker-archive with an image for each release in ./versions, and some that are broken on purpose
-# (cassandra:crash, one for each fault of faulty/), and cassandra:plugins, a release with classes of a user's. An archive is a tar of layer tars, of one JSON configuration an image, and of a manifest that ties
-# them together: written by hand it needs no daemon, holds the shared base layer once, and the same content always
-# gives the same digests.
+# (cassandra:crash, one for each fault of faulty/), and cassandra:plugins, a release with classes of a user's. An archive is a
+# tar of layer tars, of one JSON configuration an image, and of a manifest that ties them together: written by hand it needs no
+# daemon, holds the shared base layer once, and the same content always gives the same digests.
 set -euo pipefail
 
 base=${1:?usage: archive.sh BASE.tar OUT.tar}
@@ -77,14 +77,18 @@ release_layer() { # release_layer RELEASE: configuration, scripts and jars, in t
   layer "$work/layer.tar"
 }
 
-# What a user adds to the image of a release, and may forget in the next one.
+# What a user adds to the image of a release, and may forget in the next one. Cassandra loads triggers from a folder of their own.
 plugins_layer() { # plugins_layer RELEASE-LAYER
   local root=$work/plugins jars=$work/jars classes=$work/classes
-  mkdir -p "$root/opt/cassandra/lib" "$jars"
+  local triggers=$root/etc/cassandra/triggers
+  mkdir -p "$root/opt/cassandra/lib" "$triggers" "$jars"
   tar -C "$jars" -xf "$work/archive/$1.tar" ./opt/cassandra/lib
   javac --release 11 -proc:none -cp "$jars/opt/cassandra/lib/*" -d "$classes" "$here"/plugins/*.java >&2
-  jar --create --date 1980-01-01T00:00:02Z --file "$root/opt/cassandra/lib/plugins.jar" -C "$classes" .
+  plugin() { jar --create --date 1980-01-01T00:00:02Z --file "$1" -C "$classes" "com/example/$2.class"; }
+  plugin "$root/opt/cassandra/lib/words.jar" Words
+  plugin "$triggers/audit.jar" Audit
   chmod -R u=rwX,go=rX "$root"
+  chmod 1777 "$root/etc/cassandra"
   reproducible_tar "$root" "$work/layer.tar"
   rm -r "$jars" "$classes" "$root"
   layer "$work/layer.tar"
