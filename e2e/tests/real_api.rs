@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::Api;
-use operator::json_patch::Patch;
+use operator::patch::{self, PatchOperation};
 use operator::{Eviction, Operator, WriteError, testing};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -63,8 +63,10 @@ impl Cluster {
     }
 }
 
-fn on_image(op: &str, image: &str) -> Patch {
-    object(json!([{"op": op, "path": "/spec/containers/0/image", "value": image}]))
+type Operation = fn(&[&str], Value) -> PatchOperation;
+
+fn on_image(operation: Operation, image: &str) -> Vec<PatchOperation> {
+    vec![operation(&["spec", "containers", "0", "image"], json!(image))]
 }
 
 #[tokio::test]
@@ -81,10 +83,10 @@ async fn apply_status_and_patch_are_fenced_by_the_version_and_idle_when_nothing_
     assert_eq!(second.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Running"));
     assert!(is_conflict(writer.apply(pod(namespace, "c:2"), Some(&first.object)).await));
     assert!(is_conflict(writer.status(&first.object, &json!({"phase": "Pending"})).await));
-    assert!(is_conflict(writer.patch(&first.object, on_image("replace", "c:2").0).await));
-    let patched = writer.patch(&second, on_image("replace", "c:2").0).await.unwrap();
+    assert!(is_conflict(writer.patch(&first.object, on_image(patch::replace, "c:2")).await));
+    let patched = writer.patch(&second, on_image(patch::replace, "c:2")).await.unwrap();
     assert_eq!(image(&patched), Some("c:2"));
-    assert!(is_conflict(writer.patch(&patched, on_image("test", "c:7").0).await));
+    assert!(is_conflict(writer.patch(&patched, on_image(patch::test, "c:7")).await));
 
     let mut unlabelled = pod(namespace, "c:1");
     unlabelled.metadata.labels = None;

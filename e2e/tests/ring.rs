@@ -68,7 +68,7 @@ fn the_end() -> Result<()> {
     kubectl(&["delete", "namespace", NAMESPACE, "--timeout=180s"]).map(drop)
 }
 
-/// Uid, generation and image of a PetSet or a pod: what an update changes.
+/// Name, UID, generation and version of each PetSet, pod and Cassandra: what an update changes.
 fn fingerprint() -> Result<Vec<[String; 4]>> {
     let objects = get(NAMESPACE, "petset,pods,cas")?;
     let of = |object: &Value| {

@@ -59,7 +59,7 @@ pub struct ServiceReference {
     pub scheme: String,
 }
 
-/// Any object in the same namespace.
+/// Any object.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TypedReference {

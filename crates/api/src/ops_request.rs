@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// `Warn` (the default) or `Refuse`.
 pub const REPLICATION_CHECK: &str = "ops.kubedb.com/replication-check";
 
-/// An operation on a Cassandra. It runs once; its status is the story of the run.
+/// An operation on a Cassandra. It runs once; its status reports the run.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -137,8 +137,7 @@ pub struct StepRecord {
     pub name: String,
     /// Since when its timeout counts.
     pub started: Time,
-    /// How far the update had come then, as a number: the timeout counts anew when that has grown, and not when one wait follows
-    /// another.
+    /// Progress of the update at that time: the timeout starts again when it has grown, and not when one wait follows another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<u32>,
 }

@@ -73,7 +73,7 @@ impl Default for SecurityContext {
     }
 }
 
-/// Ranges of versions such as `>= 4.1.8, < 5.1.0`, alternatives parted by `||`.
+/// Ranges of versions such as `>= 4.1.8, < 5.1.0`, alternatives separated by `||`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct UpdateConstraints {
     /// Any of these must match; empty allows all.

@@ -88,7 +88,7 @@ type PeerRow = (IpAddr, Option<Uuid>, Option<String>, Option<Uuid>, Option<Strin
 type GossipRow = (IpAddr, Option<String>, i32, i32, Option<String>, Option<String>);
 
 impl Node {
-    /// One snapshot of what this node knows: four or five queries of local tables, sent side by side.
+    /// One snapshot of what this node knows: three to five queries of local tables, in two rounds.
     pub async fn view(&self) -> Result<View, Error> {
         let (mut local, peers, tables) = futures::try_join!(
             self.rows::<LocalRow>(DOING, LOCAL, One),

@@ -2,7 +2,6 @@
 
 use std::{future::Future, time::Duration};
 
-use json_patch::{PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
 use k8s_openapi::{
     api::{core::v1::Pod, policy::v1::Eviction as EvictionRequest},
     apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions as BodyPreconditions},
@@ -22,6 +21,7 @@ use crate::{
     failure::story,
     metrics::{self, Metrics},
     object::Placement,
+    patch::{self, PatchOperation},
 };
 
 /// All writes of an operator. Each write first checks that this replica still leads, names the version or the UID of the
@@ -155,11 +155,8 @@ impl Writer {
         if known.get("status").unwrap_or(&Value::Null) == &wanted {
             return Ok(object.clone());
         }
-        let set = PatchOperation::Add(json_patch::AddOperation {
-            path: PointerBuf::from_tokens(["status"]),
-            value: wanted,
-        });
-        let patch = Patch::<()>::Json(json_patch::Patch(vec![on_version(object), set]));
+        let patch =
+            Patch::<()>::Json(json_patch::Patch(vec![on_version(object), patch::add(&["status"], wanted)]));
         let params = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
         self.send(request.clone(), self.api(object).patch_status(&request.name, &params, &patch)).await
     }
@@ -296,10 +293,7 @@ fn prepare<K: Object>(body: &mut Value, manager: &str) {
 }
 
 fn on_version<K: Object>(object: &K) -> PatchOperation {
-    PatchOperation::Replace(ReplaceOperation {
-        path: PointerBuf::from_tokens(["metadata", "resourceVersion"]),
-        value: json!(object.resource_version()),
-    })
+    patch::replace(&["metadata", "resourceVersion"], json!(object.resource_version()))
 }
 
 fn refused(request: Request, message: String) -> WriteError {

@@ -13,8 +13,8 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator::json_patch::Patch;
-use operator::{Operator, Queue};
+use operator::{Operator, Queue, patch};
+use serde_json::json;
 
 use crate::apply::{Applied, apply};
 use crate::caches::Caches;
@@ -179,9 +179,8 @@ impl Context {
         }
         let finalizers: Vec<_> =
             cassandra.finalizers().iter().map(String::as_str).chain([CASSANDRA_FINALIZER]).collect();
-        let patch = serde_json::json!([{ "op": "add", "path": "/metadata/finalizers", "value": finalizers }]);
-        let patch = serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default();
-        Ok(self.operator.writer.patch(&cassandra, patch).await?)
+        let hold = patch::add(&["metadata", "finalizers"], json!(finalizers));
+        Ok(self.operator.writer.patch(&cassandra, vec![hold]).await?)
     }
 
     /// Applies all objects. While halted it applies none and returns `None`.

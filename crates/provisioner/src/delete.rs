@@ -11,7 +11,8 @@ use api::{Cassandra, labels};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
-use operator::json_patch::{Patch, PatchOperation};
+use operator::patch::{self, PatchOperation};
+use serde_json::json;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -66,12 +67,9 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
 }
 
 fn without_finalizer(position: usize) -> Vec<PatchOperation> {
-    let item = format!("/metadata/finalizers/{position}");
-    let patch = serde_json::json!([
-        { "op": "test", "path": item, "value": CASSANDRA_FINALIZER },
-        { "op": "remove", "path": item },
-    ]);
-    serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default()
+    let position = position.to_string();
+    let item = ["metadata", "finalizers", &position];
+    vec![patch::test(&item, json!(CASSANDRA_FINALIZER)), patch::remove(&item)]
 }
 
 /// Selected by label and by name, so that claims with the operator's labels that somebody else has created are kept.
@@ -124,7 +122,7 @@ mod tests {
 
     #[test]
     fn only_claims_of_the_own_pods_count() {
-        let cassandra: Cassandra = serde_json::from_value(serde_json::json!({
+        let cassandra: Cassandra = serde_json::from_value(json!({
             "metadata": { "name": "db", "namespace": "ns" },
             "spec": { "version": "1", "topology": { "rack": [{ "name": "a", "replicas": 2 }] } },
         }))

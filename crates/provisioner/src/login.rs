@@ -6,7 +6,7 @@ use api::halt;
 use cassandra::Credentials;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use operator::json_patch::{Patch, PatchOperation};
+use operator::patch;
 use serde_json::json;
 
 use crate::context::Context;
@@ -113,13 +113,11 @@ pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
     let Some((lacks, inherited)) = desired::to_keep(plan, &secret) else { return Ok(()) };
     let annotations: BTreeMap<_, _> = secret.annotations().clone().into_iter().chain(lacks).collect();
     let labels: BTreeMap<_, _> = secret.labels().iter().filter(|(key, _)| !inherited.contains(key)).collect();
-    let patch = json!([
-        { "op": "add", "path": "/metadata/annotations", "value": annotations },
-        { "op": "add", "path": "/metadata/labels", "value": labels },
-    ]);
-    let patch: Vec<PatchOperation> =
-        serde_json::from_value::<Patch>(patch).map(|patch| patch.0).unwrap_or_default();
-    context.operator.writer.patch(&*secret, patch).await?;
+    let marks = [
+        patch::add(&["metadata", "annotations"], json!(annotations)),
+        patch::add(&["metadata", "labels"], json!(labels)),
+    ];
+    context.operator.writer.patch(&*secret, marks.into()).await?;
     Ok(())
 }
 

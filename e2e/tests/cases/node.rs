@@ -77,7 +77,7 @@ fn pruned() -> Result<String> {
     Ok("nothing to prune; put back with the same password".to_owned())
 }
 
-/// From a headless one to a load balancer: Kubernetes cannot, and the pods are looked after all the same.
+/// Kubernetes cannot make a Service headless that has an address; the pods are looked after all the same.
 fn service() -> Result<String> {
     node()?;
     let with = |spec: Value| {

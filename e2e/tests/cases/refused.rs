@@ -169,7 +169,7 @@ fn petsets_denied() -> Result<String> {
     fails("petsets", ("UpdatePetSets", "no change of PetSets in this namespace"))
 }
 
-/// Nobody may lift a halt: the update is done, the request says that the Cassandra stays halted, and it is resumed when it can be.
+/// Nobody may lift a halt: an update is rolled back, the request says that the Cassandra stays halted, and it is resumed when it can be.
 fn resume_denied() -> Result<String> {
     made()?;
     let rules = json!([{

@@ -12,7 +12,7 @@ use crate::stage::PODS;
 pub enum Step {
     Halt,
     Image,
-    /// Of the second pod: half of the ring is renewed.
+    /// Of the second pod: one of three is renewed.
     Eviction,
     Version,
     Resume,

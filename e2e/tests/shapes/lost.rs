@@ -189,7 +189,7 @@ fn alone() -> Result<String> {
     phase(ALONE, "cas/ring", &["Ready"], 240)?;
     let lost = text(&get(ALONE, "cas/ring")?, "/status/hostIDs/ring-0");
     lose(ALONE, "ring-0")?;
-    let said = wait_for("a word on the loss", M, 240, || {
+    let said = wait_for("a word on the loss", ALONE, 240, || {
         let ring = get(ALONE, "cas/ring")?;
         let said = condition(&ring, "ReplicaReady").map(|it| text(it, "/message")).unwrap_or_default();
         Ok(Some(said).filter(|said| said.contains(&lost)))
@@ -198,7 +198,7 @@ fn alone() -> Result<String> {
         cql(ALONE, "ring", &Login::Plain("cassandra", "cassandra"), "SELECT key FROM system.local");
     ensure!(standard.is_err(), "cassandra/cassandra can log in");
     kubectl(&["annotate", "cas", "ring", "-n", ALONE, &format!("kubedb.com/accept-data-loss={lost}")])?;
-    wait_for("a new ring", M, 600, || {
+    wait_for("a new ring", ALONE, 600, || {
         let ring = get(ALONE, "cas/ring")?;
         let id = text(&ring, "/status/hostIDs/ring-0");
         Ok((text(&ring, "/status/phase") == "Ready" && id != lost).then_some(()))

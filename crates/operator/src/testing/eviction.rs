@@ -47,8 +47,10 @@ pub(super) fn allowed(store: &Store, pod: &Value) -> Result<(), Refusal> {
 }
 
 fn selects(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
-    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()?.match_labels.as_ref());
-    selector.is_none_or(|wanted| wanted.iter().all(|(key, value)| pod.labels().get(key) == Some(value)))
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| {
+        selector.match_labels.iter().flatten().all(|(key, value)| pod.labels().get(key) == Some(value))
+    })
 }
 
 fn is_ready(pod: &Pod) -> bool {

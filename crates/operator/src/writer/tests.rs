@@ -116,12 +116,7 @@ async fn a_patch_changes_single_fields_of_the_version_it_was_made_for() {
     let api = FakeApi::new();
     let writer = api.operator("tester").writer;
     let first = api.put(&set(3));
-    let replicas = |replicas: i32| {
-        vec![PatchOperation::Replace(ReplaceOperation {
-            path: PointerBuf::from_tokens(["spec", "replicas"]),
-            value: json!(replicas),
-        })]
-    };
+    let replicas = |replicas: i32| vec![patch::replace(&["spec", "replicas"], json!(replicas))];
     let second = writer.patch(&first, replicas(4)).await.unwrap();
     assert_eq!(second.spec.as_ref().unwrap().replicas, Some(4));
     let error = writer.patch(&first, replicas(5)).await.unwrap_err();
@@ -133,10 +128,7 @@ async fn a_failed_test_in_a_patch_and_a_vanished_object_are_conflicts() {
     let api = FakeApi::new();
     let writer = api.operator("tester").writer;
     let set = api.put(&set(3));
-    let test = PatchOperation::Test(json_patch::TestOperation {
-        path: PointerBuf::from_tokens(["spec", "replicas"]),
-        value: json!(1),
-    });
+    let test = patch::test(&["spec", "replicas"], json!(1));
     for _ in 0..2 {
         let error = writer.patch(&set, vec![test.clone()]).await.unwrap_err();
         assert!(matches!(error, WriteError::Conflict { .. }), "{error}");

@@ -6,11 +6,9 @@ use api::{Cassandra, CassandraOpsRequest, PetSet};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
-use operator::json_patch::{
-    AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, jsonptr::PointerBuf,
-};
+use operator::patch::{PatchOperation, add, remove, replace};
 use operator::{Eviction, WriteError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::known_to_target;
 use super::node::Node;
@@ -124,8 +122,7 @@ async fn lifted_by(
 pub fn resume(cassandra: &Cassandra) -> Vec<PatchOperation> {
     let mut operations = vec![add(&["spec", "halted"], json!(false))];
     if cassandra.annotations().contains_key(OWNER) {
-        let path = PointerBuf::from_tokens(["metadata", "annotations", OWNER]);
-        operations.push(PatchOperation::Remove(RemoveOperation { path }));
+        operations.push(remove(&["metadata", "annotations", OWNER]));
     }
     operations
 }
@@ -205,12 +202,4 @@ async fn last_words(context: &Context, request: &CassandraOpsRequest, pod: &str,
     let pods = context.operator.api::<Pod>(request.namespace().as_deref());
     let log = operator::pod::last_log(&pods, pod, container).await;
     log.map_or_else(|| "its log cannot be read".to_owned(), |log| cassandra::cause::of(&log))
-}
-
-fn add(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
-}
-
-fn replace(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Replace(ReplaceOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
 }

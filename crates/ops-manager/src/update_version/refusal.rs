@@ -52,5 +52,5 @@ pub(super) fn again(seen: &Observed, soonest: Duration) -> Duration {
     let started = seen.request.status.as_ref().and_then(|status| Some(status.step.as_ref()?.started.0));
     let waited = started.map(|started| super::clock::since(seen, started));
     let waited = waited.and_then(|waited| Duration::try_from(waited).ok()).unwrap_or_default();
-    (waited / 10).clamp(soonest, SELDOM)
+    (waited / 10).max(soonest).min(SELDOM)
 }
