@@ -33,6 +33,7 @@ check: $(deny) $(machete) ## Formatting, lints, documentation, dependencies
 	$(machete)
 	! cargo tree --package provisioner --edges normal | grep -w ops-manager
 	! cargo tree --package ops-manager --edges normal | grep -w provisioner
+	! cargo tree --package desired --edges normal | grep -wE 'tokio|hyper|rand|scylla|kube-client'
 
 unit: ## Tests that need no cluster
 	cargo test --workspace --locked
@@ -86,8 +87,8 @@ release: $(cyclonedx) ## Chart, images and bills of materials of this version, w
 	e2e/images/build release target/release-files
 	PATH="$$(e2e/cluster/cluster tool helm):$$PATH" helm package $(chart) --destination target/release-files
 	SOURCE_DATE_EPOCH=0 $(cyclonedx) cyclonedx --quiet --format json
-	for operator in provisioner ops-manager; do \
-	  sed 's|$(CURDIR)|/src|g' crates/$$operator/$$operator.cdx.json >target/release-files/cassandra-$$operator.cdx.json; \
+	for binary in provisioner ops-manager render-config; do \
+	  sed 's|$(CURDIR)|/src|g' crates/$$binary/$$binary.cdx.json >target/release-files/cassandra-$$binary.cdx.json; \
 	done
 	find crates e2e -name '*.cdx.json' -delete
 	cd target/release-files; sums=$$(sha256sum *); echo "$$sums" | tee SHA256SUMS

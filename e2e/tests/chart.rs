@@ -68,6 +68,9 @@ fn everything_bears_one_version() {
     let chart: Value = serde_yaml::from_str(&read("Chart.yaml")).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!([&chart["version"], &chart["appVersion"]], [version; 2]);
+    let values: Value = serde_yaml::from_str(&read("values.yaml")).unwrap();
+    let own = format!("\nversion = {}\n", values["renderConfig"]["image"]["tag"]);
+    assert!(read("../../crates/render-config/Cargo.toml").contains(&own), "render-config has its own: {own}");
     let changes = read("../../docs/CHANGELOG.md");
     let newest = changes.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
     assert_eq!(newest.split(' ').next(), Some(version));

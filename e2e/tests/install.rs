@@ -50,20 +50,28 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     remove_namespace(NAMESPACE)
 }
 
-/// The pods of a Cassandra contain the provisioner's image, so their template changes with it.
+/// New operators leave the template of the pods as it is; only a new render-config changes it.
 fn upgrade_of_the_images() -> Result<()> {
-    let tag = std::env::var("E2E_TAG").context("E2E_TAG")?;
+    let template = || Ok::<_, anyhow::Error>(get(NAMESPACE, "statefulset/db")?["spec"]["template"].clone());
+    let before = template()?;
     for operator in OPERATORS {
-        let image = format!("localhost/cassandra-{operator}");
-        machine::tag_image(&format!("{image}:{tag}"), &format!("{image}:{NEXT}"))?;
+        next_image(operator, "E2E_TAG")?;
     }
     upgrade(&format!("image.tag={NEXT}"))?;
     observed()?;
+    ensure!(before == template()?, "new images of the operators have changed the template of the pods");
+    next_image("render-config", "E2E_RENDER_CONFIG_TAG")?;
+    upgrade(&format!("renderConfig.image.tag={NEXT}"))?;
+    observed()?;
     wait_for("the new image in the template of the pods", NAMESPACE, 30, || {
-        let set = get(NAMESPACE, "statefulset/db")?;
-        let image = text(&set, "/spec/template/spec/initContainers/1/image");
+        let image = text(&template()?, "/spec/initContainers/1/image");
         Ok(image.ends_with(&format!(":{NEXT}")).then_some(()))
     })
+}
+
+fn next_image(name: &str, tag: &'static str) -> Result<()> {
+    let (image, tag) = (format!("localhost/cassandra-{name}"), std::env::var(tag).context(tag)?);
+    machine::tag_image(&format!("{image}:{tag}"), &format!("{image}:{NEXT}"))
 }
 
 /// The leader is killed, and the other replica takes over.

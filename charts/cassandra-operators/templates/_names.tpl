@@ -20,7 +20,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- /* A digest names one content, so it wins over the tag. */ -}}
 {{- define "operators.image" -}}
 {{ .root.Values.image.registry }}/{{ .values.image.repository }}
-{{- if .values.image.digest }}@{{ .values.image.digest }}{{ else }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- if .values.image.digest }}@{{ .values.image.digest }}{{ else }}:{{ .values.image.tag | default .root.Values.image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "operators.serviceAccount" -}}

@@ -6,17 +6,16 @@
 use std::time::{Duration, Instant};
 
 use api::labels;
+use desired::{Objects, Plan, Refusal};
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use operator::{Cache, Failure, Object, WriteError};
 
 use crate::context::Context;
-use crate::desired::Objects;
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::login;
 use crate::memory::Refused;
 use crate::observe::Observed;
-use crate::plan::Plan;
 
 /// Delay before a refused object is tried again. No watch fires when a quota or a webhook changes.
 const AGAIN: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ pub struct Context {
     pub caches: Caches,
     /// Results of the health checks, and what is remembered of each Cassandra.
     pub health: Health,
-    /// Image of this program, for the init containers.
+    /// Image of `render-config`.
     pub image: String,
 }
 

@@ -9,6 +9,7 @@ use api::names::CASSANDRA_FINALIZER;
 use api::{Cassandra, CassandraStatus, CassandraVersion, condition, halt};
 use cassandra::replication::Fewer;
 use cassandra::{Credentials, Sessions};
+use desired::{Plan, Rack, Refusal};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
@@ -19,19 +20,16 @@ use serde_json::json;
 use crate::apply::{Applied, apply};
 use crate::caches::Caches;
 use crate::checks::Verdict;
-use crate::configuration;
 use crate::context::Context;
 use crate::delete::delete;
-use crate::desired;
 use crate::ended;
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::gauges;
 use crate::health::{Health, Target};
 use crate::login::{self, Missing};
 use crate::memory::Memory;
 use crate::missing;
 use crate::observe::{Observed, observe};
-use crate::plan::{Plan, Rack};
 use crate::recall::recall;
 use crate::settle::{Turns, settle};
 use crate::status::{self, Findings};
@@ -222,12 +220,12 @@ impl Context {
         Ok(Ok(()))
     }
 
-    /// A pod that mounts a missing Secret would wait without an error, see [`configuration`].
+    /// A pod that mounts a missing Secret would wait without an error, see [`desired::lack`].
     async fn user_configuration(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
         let configuration = plan.cassandra.spec.configuration.as_ref();
         let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(Ok(())) };
         let secret = self.read::<Secret>(&plan.namespace, name).await?;
-        let Some(lack) = configuration::lack(secret.as_ref()) else { return Ok(Ok(())) };
+        let Some(lack) = desired::lack(secret.as_ref()) else { return Ok(Ok(())) };
         let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", plan.namespace);
         Ok(Err(Refusal::new("ConfigSecretInvalid", message)))
     }

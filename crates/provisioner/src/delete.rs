@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::cassandra::DeletionPolicy;
 use api::names::{self, CASSANDRA_FINALIZER};
 use api::{Cassandra, labels};
+use desired::{Login, Plan};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -16,7 +17,6 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::plan::{Login, Plan};
 
 /// What is removed besides the owned objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

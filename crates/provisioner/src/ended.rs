@@ -1,11 +1,11 @@
 //! Finds in its log why a node stopped by itself.
 
 use api::names;
+use desired::Plan;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::context::Context;
 use crate::observe::Observed;
-use crate::plan::Plan;
 
 /// Replaces the end of the log, which is what Kubernetes keeps and only shows the shutdown, by the cause found in the whole log.
 ///

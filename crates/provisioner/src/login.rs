@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use api::halt;
+use api::names::SUPERUSER;
 use cassandra::Credentials;
+use desired::{Login, Plan, Refusal};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator::patch;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::desired;
-use crate::error::{Error, Refusal};
-use crate::plan::{Login, Plan};
+use crate::error::Error;
+use crate::password::password;
 
 /// The login, or why there is none.
 pub type Found = Result<Key, Refusal>;
@@ -77,8 +78,8 @@ pub async fn find(context: &Context, plan: &Plan<'_>, when_missing: Missing) -> 
             return Ok(Err(Refusal::new("Halted", message)));
         }
         (None, None) => {
-            let secret = desired::auth_secret(plan, name, context.operator.clock.now());
-            context.operator.writer.create(&secret).await?
+            let login = Credentials { username: SUPERUSER.to_owned(), password: password(&mut rand::rng()) };
+            context.operator.writer.create(&secret(context, plan, name, &login)).await?
         }
     };
     let found = read(plan, &secret);
@@ -92,8 +93,7 @@ async fn put_back(
     name: &str,
     login: &Credentials,
 ) -> Result<Secret, Error> {
-    let secret = desired::auth_secret_again(plan, name, context.operator.clock.now(), login);
-    let secret = context.operator.writer.create(&secret).await?;
+    let secret = context.operator.writer.create(&secret(context, plan, name, login)).await?;
     let note = format!(
         "Secret {}/{name} was deleted; it is back with the password that the ring knows. Who deletes it again while no \
          provisioner runs locks everybody out",
@@ -101,6 +101,10 @@ async fn put_back(
     );
     context.operator.events.warning(plan.cassandra, "AuthSecretRestored", "PutBack", &note).await;
     Ok(secret)
+}
+
+fn secret(context: &Context, plan: &Plan, name: &str, login: &Credentials) -> Secret {
+    desired::auth_secret(plan, name, context.operator.clock.now(), &login.username, &login.password)
 }
 
 /// Protects a Secret that an older release has created from tools that prune objects.
@@ -123,7 +127,8 @@ pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
 
 fn read(plan: &Plan, secret: &Secret) -> Found {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
-    let key = |login| Key { credentials: Some(login), lost: None };
+    let key =
+        |(username, password)| Key { credentials: Some(Credentials { username, password }), lost: None };
     desired::credentials(secret).map(key).map_err(|lack| {
         let message = format!("Secret {}/{name} is no login: {lack}", plan.namespace);
         Refusal::new("AuthSecretMalformed", message)

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use cassandra::Credentials;
+use desired::Refusal;
 use tokio::time;
 
 use crate::checks::Checks;
-use crate::error::Refusal;
 use crate::pace::Pace;
 
 /// What is remembered of one Cassandra.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use desired::Plan;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use tokio::time::Instant;
@@ -9,7 +10,6 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::memory::Missing;
 use crate::observe::{Observed, PodSeen};
-use crate::plan::Plan;
 
 /// Normally a pod is created in less time than this.
 const SOON: Duration = Duration::from_secs(10);

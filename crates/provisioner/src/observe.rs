@@ -3,11 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use api::{PetSet, names};
+use desired::Plan;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::caches::Caches;
-use crate::plan::Plan;
 
 /// The present state of a Cassandra's objects.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,19 +1,17 @@
-//! Reads the values that a ring keeps (see [`crate::kept`]) from its existing objects.
+//! Reads the values that a ring keeps (see [`desired::Kept`]) from its existing objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{PetSet, names};
+use desired::{Kept, Plan, Refusal, noted};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
 use crate::context::Context;
 use crate::delete::is_claim_of;
-use crate::error::{Error, Refusal};
-use crate::kept::{Kept, noted};
-use crate::plan::Plan;
-use crate::render_config;
+use crate::error::Error;
 
 /// Puts the values that the ring keeps into the plan. Until all nodes were up once, the user can still change the settings.
 pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
@@ -23,7 +21,7 @@ pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(),
     let known = plan.cassandra.status.as_ref().is_some_and(|status| !status.host_ids.is_empty());
     if !known && !plan.kept.fixed.is_empty() {
         let settings = user_settings(context, plan).await?;
-        plan.kept.choose(|setting| settings.iter().find_map(|text| render_config::value(text, setting)));
+        plan.kept.choose(|setting| settings.iter().find_map(|text| settings::value(text, setting)));
     }
     Ok(Ok(()))
 }

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cassandra::replication::{Change, Fewer};
-use cassandra::{Credentials, Error, Sessions, keyspace, roles};
+use cassandra::{Credentials, Error, Replication, Sessions, keyspace, roles};
+use desired::{DATACENTER, Plan};
 use tokio::sync::Semaphore;
-
-use crate::plan::Plan;
 
 /// Generous, because a login costs a busy node a bcrypt hash.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +65,8 @@ pub async fn settle(
         None => (*addresses.first().ok_or(NO_ADDRESS)?, vec![]),
     };
     let node = sessions.node(address, credentials, TIMEOUT).await.map_err(|error| error.to_string())?;
-    let own = keyspace::ensure(&node, &plan.everywhere(), fewer).await.map_err(|error| error.to_string())?;
+    let own =
+        keyspace::ensure(&node, &copies(plan.nodes()), fewer).await.map_err(|error| error.to_string())?;
     if let Change::Fewer(flaw) = own {
         flaws.push(flaw);
     }
@@ -83,13 +83,23 @@ async fn secure(
 ) -> Result<(SocketAddr, Vec<String>), String> {
     let mut refused = NO_ADDRESS.to_owned();
     for &address in addresses {
-        match roles::secure(sessions, address, credentials, &plan.system_auth(), fewer).await {
+        match roles::secure(sessions, address, credentials, &logins(plan), fewer).await {
             Ok(outcome) => return Ok((address, outcome.fewer.into_iter().collect())),
             Err(error @ Error::Unauthorized { .. }) => refused = error.to_string(),
             Err(error) => return Err(error.to_string()),
         }
     }
     Err(refused)
+}
+
+/// Replication of `system_auth` (logins and permissions): three copies, or as many as there are nodes.
+fn logins(plan: &Plan) -> Replication {
+    copies(plan.nodes().min(3))
+}
+
+fn copies(nodes: i32) -> Replication {
+    let copies = u32::try_from(nodes).unwrap_or(1);
+    Replication([(DATACENTER.to_owned(), copies)].into())
 }
 
 #[cfg(test)]

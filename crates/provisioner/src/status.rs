@@ -4,10 +4,10 @@ use api::cassandra::{CassandraStatus, Phase, condition_type as type_};
 use api::condition::{self, Statement};
 use api::halt::Halt;
 use api::{Cassandra, halt};
+use desired::Refusal;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::checks::{Check, Verdict};
-use crate::error::Refusal;
 use crate::health::listed;
 use crate::observe::Observed;
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::cassandra::StorageType;
 use api::ops_request::Release;
 use api::petset::PetSet;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, names};
@@ -124,31 +123,23 @@ pub fn racks(
     petset: impl Fn(&str) -> Option<Arc<PetSet>>,
     pod: impl Fn(&str) -> Option<Arc<Pod>>,
 ) -> Vec<Rack> {
-    let name = cassandra.name_any();
-    let rack = |petset_name: String, replicas: i32, storage: StorageType| {
-        let found = petset(&petset_name);
+    let rack = |rack: desired::Rack| {
+        let found = petset(&rack.petset);
         Rack {
-            replicas: usize::try_from(replicas).unwrap_or_default(),
-            ephemeral: storage == StorageType::Ephemeral,
+            replicas: usize::try_from(rack.replicas).unwrap_or_default(),
+            ephemeral: rack.storage.is_none(),
             image: found.as_deref().and_then(template_image),
             never_pulls: found.as_deref().is_some_and(never_pulls),
             brings_classes: found.as_deref().is_some_and(brings_classes),
             caught_up: found.as_deref().is_some_and(caught_up),
-            pods: (0..replicas)
-                .filter_map(|ordinal| pod(&names::pod(&petset_name, ordinal)))
+            pods: (0..rack.replicas)
+                .filter_map(|ordinal| pod(&names::pod(&rack.petset, ordinal)))
                 .map(|pod| node(&pod))
                 .collect(),
-            petset: petset_name,
+            petset: rack.petset,
         }
     };
-    match &cassandra.spec.topology {
-        Some(topology) => topology
-            .rack
-            .iter()
-            .map(|r| rack(names::petset(&name, Some(&r.name)), r.replicas, r.storage_type))
-            .collect(),
-        None => vec![rack(names::petset(&name, None), 1, cassandra.spec.storage_type.unwrap_or_default())],
-    }
+    desired::racks(cassandra).into_iter().map(rack).collect()
 }
 
 /// The release that a CassandraVersion describes.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::ops_request::{Apply, Phase};
 use api::{Cassandra, labels, names};
 use cassandra::{Credentials, Error, View, replication, ring};
+use desired::Login;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
@@ -124,21 +125,10 @@ pub(super) async fn credentials(
     context: &Context,
     cassandra: &Cassandra,
 ) -> Result<Option<Credentials>, String> {
-    if cassandra.spec.disable_security {
-        return Ok(None);
-    }
-    let name = match &cassandra.spec.auth_secret {
-        Some(reference) => reference.name.clone(),
-        None => names::auth_secret(&cassandra.name_any()),
-    };
+    let Login::Secret { name, .. } = Login::of(cassandra) else { return Ok(None) };
     let secrets = context.operator.api::<Secret>(cassandra.namespace().as_deref());
     let secret = secrets.get(&name).await.map_err(|e| format!("Secret {name} cannot be read: {e}"))?;
-    let key = |key: &str| {
-        let bytes = secret.data.as_ref().and_then(|data| data.get(key))?;
-        String::from_utf8(bytes.0.clone()).ok().filter(|text| !text.is_empty())
-    };
-    match (key("username"), key("password")) {
-        (Some(username), Some(password)) => Ok(Some(Credentials { username, password })),
-        _ => Err(format!("Secret {name} needs the keys username and password")),
-    }
+    let (username, password) =
+        desired::credentials(&secret).map_err(|lack| format!("Secret {name} is no login: {lack}"))?;
+    Ok(Some(Credentials { username, password }))
 }

@@ -8,7 +8,7 @@ use crate::checks::Report;
 use crate::observe::{PodSeen, RackSeen};
 
 fn at(second: i64) -> Time {
-    Time(jiff::Timestamp::from_second(second).unwrap())
+    Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
 }
 
 fn cassandra(spec: &Value) -> Cassandra {

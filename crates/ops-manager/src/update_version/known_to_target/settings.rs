@@ -3,6 +3,7 @@
 
 use semver::Version;
 use serde_yaml::Value;
+use settings::yaml;
 
 use super::finding::Finding;
 
@@ -53,14 +54,7 @@ const SCRIPTED: [&str; 2] =
 
 /// Parses a `cassandra.yaml`.
 pub(super) fn parse(origin: &str, text: &str) -> Result<Vec<Setting>, String> {
-    let refused = |why: String| format!("{origin}: {why}");
-    let value: Value =
-        serde_yaml::from_str(text).map_err(|error| refused(format!("it is no valid YAML: {error}")))?;
-    let settings = match value {
-        Value::Null => return Ok(vec![]),
-        Value::Mapping(settings) => settings,
-        _ => return Err(refused("it must be a list of `setting: value`".to_owned())),
-    };
+    let settings = yaml::parse(text).map_err(|why| format!("{origin}: {why}"))?;
     let mut read = vec![];
     let mut add = |key: String, value: &Value| {
         read.push(Setting { origin: origin.to_owned(), key, is_true: is_true(value) });

@@ -1,0 +1,15 @@
+//! The ServiceAccount of the pods: it has no rights, and the pods get no token for it.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+
+use crate::plan::Plan;
+
+/// `None` if every rack names another one.
+pub(crate) fn account(plan: &Plan) -> Option<ServiceAccount> {
+    let is_ours = |name: Option<&str>| name.is_none_or(|name| name == plan.name);
+    plan.racks.iter().any(|rack| is_ours(rack.account())).then(|| ServiceAccount {
+        metadata: plan.meta(plan.name.clone()),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    })
+}

@@ -1,0 +1,72 @@
+//! The settings that all nodes share. The others are added in the pod, see `render-config`.
+
+use std::collections::BTreeMap;
+
+use api::names;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Map, Value, json};
+use settings::layout::{DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_KEY};
+
+use crate::members::members;
+use crate::plan::{Login, Plan};
+
+pub(crate) fn secret(plan: &Plan) -> Secret {
+    let mut data =
+        BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
+    let members = serde_json::to_vec(&members(plan)).unwrap_or_default();
+    data.insert(MEMBERS_KEY.to_owned(), ByteString(members));
+    let configuration = plan.cassandra.spec.configuration.as_ref();
+    if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
+        data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
+    }
+    Secret {
+        metadata: plan.meta(plan.kept.config_secret.clone()),
+        type_: Some("Opaque".to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// Values are JSON, which is YAML; a double-quoted text is text in every version of YAML.
+fn yaml(settings: &Map<String, Value>) -> String {
+    let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    lines.join("\n")
+}
+
+fn settings(plan: &Plan) -> Map<String, Value> {
+    let [authenticator, authorizer] = match plan.login {
+        Login::Open => ["AllowAllAuthenticator", "AllowAllAuthorizer"],
+        Login::Secret { .. } => ["PasswordAuthenticator", "CassandraAuthorizer"],
+    };
+    let settings = json!({
+        "cluster_name": plan.kept.cluster,
+        "seed_provider": [{
+            "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
+            "parameters": [{ "seeds": plan.seeds().join(",") }],
+        }],
+        "allocate_tokens_for_local_replication_factor": plan.copies_to_spread(),
+        "auto_bootstrap": true,
+        "endpoint_snitch": "GossipingPropertyFileSnitch",
+        "authenticator": authenticator,
+        "authorizer": authorizer,
+        "role_manager": "CassandraRoleManager",
+        "data_file_directories": [format!("{DATA_PATH}/data")],
+        "commitlog_directory": format!("{DATA_PATH}/commitlog"),
+        "saved_caches_directory": format!("{DATA_PATH}/saved_caches"),
+        "hints_directory": format!("{DATA_PATH}/hints"),
+        "cdc_raw_directory": format!("{DATA_PATH}/cdc_raw"),
+        "rpc_address": "0.0.0.0",
+        "start_native_transport": true,
+        "native_transport_port": names::CQL_PORT,
+        "storage_port": names::INTERNODE_PORT,
+        "ssl_storage_port": names::INTERNODE_SSL_PORT,
+    });
+    let fixed = plan.kept.fixed.iter().map(|(setting, value)| {
+        (setting.clone(), value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number)))
+    });
+    match settings {
+        Value::Object(settings) => settings.into_iter().chain(fixed).collect(),
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,61 @@
+//! The objects of a Cassandra, built from what it says, its version, and what its ring keeps.
+//!
+//! Pure: no client, no clock, no random numbers. The same inputs always give the same objects.
+
+mod account;
+mod auth;
+mod binding;
+mod config;
+mod configuration;
+mod disruption;
+mod kept;
+mod members;
+mod petset;
+mod plan;
+mod pod;
+mod refusal;
+mod resources;
+mod services;
+mod unfit;
+
+use api::{AppBinding, CassandraVersion, PetSet};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+pub use auth::{Malformed, credentials, secret as auth_secret, to_keep};
+pub use configuration::lack;
+pub use kept::{Kept, noted};
+pub use plan::{DATACENTER, Login, Plan, Rack, racks};
+pub use refusal::Refusal;
+pub use unfit::unfit;
+
+/// All objects except the auth Secret, which is created once and never rebuilt.
+pub struct Objects {
+    /// ServiceAccount of the pods; `None` if the user names another one.
+    pub account: Option<ServiceAccount>,
+    /// The operator's and the user's inline settings.
+    pub config: Secret,
+    /// The Service for clients, and for each PetSet one that gives its pods their names.
+    pub services: Vec<Service>,
+    /// Lets one node be down at a time; `None` for a single node.
+    pub disruption: Option<PodDisruptionBudget>,
+    /// One per rack.
+    pub petsets: Vec<PetSet>,
+    /// By which applications find the database.
+    pub binding: AppBinding,
+}
+
+/// Builds all objects. `image` is that of `render-config`.
+pub fn objects(plan: &Plan, version: &CassandraVersion, image: &str) -> Objects {
+    Objects {
+        account: account::account(plan),
+        config: config::secret(plan),
+        services: services::all(plan),
+        disruption: disruption::budget(plan),
+        petsets: plan.racks.iter().map(|rack| petset::petset(plan, rack, version, image)).collect(),
+        binding: binding::binding(plan),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,0 @@
-//! `cassandra-rackdc.properties`: datacenter and rack of the node.
-
-/// The file that GossipingPropertyFileSnitch reads.
-pub(super) fn properties(datacenter: &str, rack: &str) -> String {
-    format!("dc={datacenter}\nrack={rack}\n")
-}
