@@ -80,7 +80,7 @@ impl Operator {
     }
 
     /// All its writes, one a line.
-    pub fn story(&self) -> String {
+    pub fn log(&self) -> String {
         let writes = self.proxy.writes_after(0);
         let line = |write: &Write| format!("{} {write} {:?}", self.name, write.status);
         writes.iter().map(line).collect::<Vec<_>>().join("\n")

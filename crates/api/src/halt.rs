@@ -5,7 +5,7 @@
 //!    on it changes nothing that belongs to the Cassandra.
 //! 3. The ops-manager acts only after that acknowledgement.
 //!
-//! The ops-manager writes the UID of its request into the annotation [`OWNER`], in the same patch as `spec.halted`, so that it
+//! The ops-manager writes the UID of its request into the annotation [`HALTED_BY`], in the same patch as `spec.halted`, so that it
 //! recognizes its own halt after a crash. A halt without the annotation is the user's, and only the user lifts it.
 //!
 //! While the annotation is set, the provisioner stays paused even if somebody else has lifted the halt. Otherwise it would
@@ -18,7 +18,7 @@ use crate::cassandra::condition_type::PAUSED;
 use crate::condition::{self, Statement};
 
 /// Annotation on a halted Cassandra: UID of the CassandraOpsRequest that has set the halt.
-pub const OWNER: &str = "ops.kubedb.com/halted-by";
+pub const HALTED_BY: &str = "ops.kubedb.com/halted-by";
 
 /// Who has halted a Cassandra.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,7 +37,7 @@ impl Halt {
         if !cassandra.spec.halted {
             return Self::None;
         }
-        match cassandra.annotations().get(OWNER) {
+        match cassandra.annotations().get(HALTED_BY) {
             Some(uid) => Self::Request(uid.clone()),
             None => Self::User,
         }
@@ -53,9 +53,9 @@ impl Halt {
 /// for it.
 ///
 /// A tool that applies a manifest with `halted: false` every few seconds lifts the halt of a request again and again. The
-/// annotation [`OWNER`] stays and keeps the provisioner paused until the request has ended or is found to be gone.
+/// annotation [`HALTED_BY`] stays and keeps the provisioner paused until the request has ended or is found to be gone.
 pub fn provisioner_may_write(cassandra: &Cassandra) -> bool {
-    let held = cassandra.spec.halted || cassandra.annotations().contains_key(OWNER);
+    let held = cassandra.spec.halted || cassandra.annotations().contains_key(HALTED_BY);
     !held || cassandra.metadata.deletion_timestamp.is_some()
 }
 
@@ -155,7 +155,7 @@ mod tests {
     fn a_halt_without_owner_is_the_users() {
         let mut halted = cassandra(2, true);
         assert_eq!(Halt::of(&halted), Halt::User);
-        halted.annotations_mut().insert(OWNER.to_owned(), "u1".to_owned());
+        halted.annotations_mut().insert(HALTED_BY.to_owned(), "u1".to_owned());
         assert!(Halt::of(&halted).is_of("u1"));
         assert!(!Halt::of(&halted).is_of("u2"));
         halted.spec.halted = false;
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn a_halt_that_somebody_else_lifts_holds_the_provisioner_until_the_request_lets_go() {
         let mut lifted = answered(cassandra(2, true));
-        lifted.annotations_mut().insert(OWNER.to_owned(), "u1".to_owned());
+        lifted.annotations_mut().insert(HALTED_BY.to_owned(), "u1".to_owned());
         lifted.metadata.generation = Some(3);
         lifted.spec.halted = false;
         assert!(!provisioner_may_write(&lifted) && !is_answered(&lifted));
         let told = answer(&lifted).unwrap();
         assert!(told.status && told.message.contains("lifted by somebody else"), "{told:?}");
-        lifted.annotations_mut().remove(OWNER);
+        lifted.annotations_mut().remove(HALTED_BY);
         assert!(provisioner_may_write(&lifted) && !answer(&lifted).unwrap().status);
     }
 

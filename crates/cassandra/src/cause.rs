@@ -11,7 +11,7 @@ const LONGEST_TAIL: usize = 500;
 /// The cause of the exit in one line of bounded length; the last lines of the log if nothing in it explains the exit.
 pub fn of(log: &str) -> String {
     let entries = entries(log);
-    last_words(&entries).map_or_else(|| tail(log), Entry::story)
+    last_words(&entries).map_or_else(|| tail(log), Entry::sentence)
 }
 
 /// An entry of the log, with the lines that belong to it.
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The headline, the first exception with a message and the root cause, each only if it adds something.
-    fn story(&self) -> String {
+    fn sentence(&self) -> String {
         let exceptions = self.exceptions();
         let headline = self.headline(&exceptions);
         let speaks = |one: &&Exception| !one.said.is_empty() && one.said != "null";

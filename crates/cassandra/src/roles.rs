@@ -62,7 +62,7 @@ pub async fn secure(
     };
     match replication::ensure(&node, "system_auth", replication, fewer).await? {
         Change::Unchanged => {}
-        Change::Fewer(story) => outcome.fewer = Some(story),
+        Change::Fewer(flaw) => outcome.fewer = Some(flaw),
         Change::Created | Change::Altered => {
             replication::repair(&node, "system_auth").await?;
             outcome.replicated = true;

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use thiserror::Error;
 
-use crate::plan::Plan;
+use crate::resolved::Resolved;
 
 const TYPE: &str = "kubernetes.io/basic-auth";
 const ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
@@ -28,7 +28,7 @@ const KEPT_BY_TOOLS: [(&str, &str); 3] = [
 /// It has no owner: the password opens the data, so it must live as long as the data, and a foreground deletion would remove
 /// owned objects before the deletionPolicy is looked at. It gets none of the user's labels: a tool that finds its objects by
 /// label would prune an object that has no owner and is not in Git.
-pub fn secret(plan: &Plan, name: &str, now: Timestamp, username: &str, password: &str) -> Secret {
+pub fn secret(resolved: &Resolved, name: &str, now: Timestamp, username: &str, password: &str) -> Secret {
     // Whole seconds, as people and tools compare it.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let mut annotations = annotations_to_keep();
@@ -37,8 +37,8 @@ pub fn secret(plan: &Plan, name: &str, now: Timestamp, username: &str, password:
     Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            namespace: Some(plan.namespace.clone()),
-            labels: Some(labels::operator_labels(&plan.name)),
+            namespace: Some(resolved.namespace.clone()),
+            labels: Some(labels::operator_labels(&resolved.name)),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         },
@@ -54,11 +54,11 @@ fn annotations_to_keep() -> BTreeMap<String, String> {
 
 /// What an existing Secret of the operator's lacks: annotations to add, and labels inherited from the user to remove. `None` if
 /// nothing. An annotation that exists with another value is the user's decision and stays.
-pub fn to_keep(plan: &Plan, secret: &Secret) -> Option<(BTreeMap<String, String>, Vec<String>)> {
+pub fn to_keep(resolved: &Resolved, secret: &Secret) -> Option<(BTreeMap<String, String>, Vec<String>)> {
     let has = |key: &str| secret.annotations().contains_key(key);
     let lacks: BTreeMap<_, _> = annotations_to_keep().into_iter().filter(|(key, _)| !has(key)).collect();
-    let own = labels::operator_labels(&plan.name);
-    let inherited = plan
+    let own = labels::operator_labels(&resolved.name);
+    let inherited = resolved
         .labels()
         .into_iter()
         .filter(|(key, value)| !own.contains_key(key) && secret.labels().get(key) == Some(value));

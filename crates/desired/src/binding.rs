@@ -4,12 +4,13 @@ use api::app_binding::{AppBindingSpec, ClientConfig, SecretRef, ServiceReference
 use api::{AppBinding, Cassandra, names};
 use kube::{Resource, ResourceExt};
 
-use crate::plan::{Login, Plan};
+use crate::resolved::{Login, Resolved};
 
-pub(crate) fn binding(plan: &Plan) -> AppBinding {
-    let mut metadata = plan.meta(plan.name.clone());
+pub(crate) fn binding(resolved: &Resolved) -> AppBinding {
+    let mut metadata = resolved.meta(resolved.name.clone());
     metadata.annotations = Some(
-        plan.cassandra
+        resolved
+            .cassandra
             .annotations()
             .iter()
             .filter(|(key, _)| is_for_applications(key))
@@ -18,21 +19,21 @@ pub(crate) fn binding(plan: &Plan) -> AppBinding {
     );
     let spec = AppBindingSpec {
         type_: Some("kubedb.com/cassandra".to_owned()),
-        version: Some(plan.cassandra.spec.version.clone()),
+        version: Some(resolved.cassandra.spec.version.clone()),
         app_ref: Some(TypedReference {
             api_group: Cassandra::group(&()).into_owned(),
             kind: Cassandra::kind(&()).into_owned(),
-            namespace: plan.namespace.clone(),
-            name: plan.name.clone(),
+            namespace: resolved.namespace.clone(),
+            name: resolved.name.clone(),
         }),
         client_config: ClientConfig {
             service: Some(ServiceReference {
-                name: plan.name.clone(),
+                name: resolved.name.clone(),
                 port: i32::from(names::CQL_PORT),
                 scheme: "http".to_owned(),
             }),
         },
-        secret: match &plan.login {
+        secret: match &resolved.login {
             Login::Open => None,
             Login::Secret { name, .. } => Some(SecretRef { kind: "Secret".to_owned(), name: name.clone() }),
         },

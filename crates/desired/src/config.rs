@@ -9,19 +9,19 @@ use serde_json::{Map, Value, json};
 use settings::layout::{DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_KEY};
 
 use crate::members::members;
-use crate::plan::{Login, Plan};
+use crate::resolved::{Login, Resolved};
 
-pub(crate) fn secret(plan: &Plan) -> Secret {
+pub(crate) fn secret(resolved: &Resolved) -> Secret {
     let mut data =
-        BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(plan)).into_bytes()))]);
-    let members = serde_json::to_vec(&members(plan)).unwrap_or_default();
+        BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(resolved)).into_bytes()))]);
+    let members = serde_json::to_vec(&members(resolved)).unwrap_or_default();
     data.insert(MEMBERS_KEY.to_owned(), ByteString(members));
-    let configuration = plan.cassandra.spec.configuration.as_ref();
+    let configuration = resolved.cassandra.spec.configuration.as_ref();
     if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
         data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
     }
     Secret {
-        metadata: plan.meta(plan.kept.config_secret.clone()),
+        metadata: resolved.meta(resolved.kept.config_secret.clone()),
         type_: Some("Opaque".to_owned()),
         data: Some(data),
         ..Secret::default()
@@ -34,18 +34,18 @@ fn yaml(settings: &Map<String, Value>) -> String {
     lines.join("\n")
 }
 
-fn settings(plan: &Plan) -> Map<String, Value> {
-    let [authenticator, authorizer] = match plan.login {
+fn settings(resolved: &Resolved) -> Map<String, Value> {
+    let [authenticator, authorizer] = match resolved.login {
         Login::Open => ["AllowAllAuthenticator", "AllowAllAuthorizer"],
         Login::Secret { .. } => ["PasswordAuthenticator", "CassandraAuthorizer"],
     };
     let settings = json!({
-        "cluster_name": plan.kept.cluster,
+        "cluster_name": resolved.kept.cluster,
         "seed_provider": [{
             "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
-            "parameters": [{ "seeds": plan.seeds().join(",") }],
+            "parameters": [{ "seeds": resolved.seeds().join(",") }],
         }],
-        "allocate_tokens_for_local_replication_factor": plan.copies_to_spread(),
+        "allocate_tokens_for_local_replication_factor": resolved.copies_to_spread(),
         "auto_bootstrap": true,
         "endpoint_snitch": "GossipingPropertyFileSnitch",
         "authenticator": authenticator,
@@ -62,7 +62,7 @@ fn settings(plan: &Plan) -> Map<String, Value> {
         "storage_port": names::INTERNODE_PORT,
         "ssl_storage_port": names::INTERNODE_SSL_PORT,
     });
-    let fixed = plan.kept.fixed.iter().map(|(setting, value)| {
+    let fixed = resolved.kept.fixed.iter().map(|(setting, value)| {
         (setting.clone(), value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number)))
     });
     match settings {

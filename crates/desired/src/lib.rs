@@ -11,9 +11,9 @@ mod disruption;
 mod kept;
 mod members;
 mod petset;
-mod plan;
 mod pod;
 mod refusal;
+mod resolved;
 mod resources;
 mod services;
 mod unfit;
@@ -25,8 +25,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 pub use auth::{Malformed, credentials, secret as auth_secret, to_keep};
 pub use configuration::lack;
 pub use kept::{Kept, noted};
-pub use plan::{DATACENTER, Login, Plan, Rack, racks};
 pub use refusal::Refusal;
+pub use resolved::{DATACENTER, Login, Rack, Resolved, racks};
 pub use unfit::unfit;
 
 /// All objects except the auth Secret, which is created once and never rebuilt.
@@ -46,14 +46,14 @@ pub struct Objects {
 }
 
 /// Builds all objects. `image` is that of `render-config`.
-pub fn objects(plan: &Plan, version: &CassandraVersion, image: &str) -> Objects {
+pub fn objects(resolved: &Resolved, version: &CassandraVersion, image: &str) -> Objects {
     Objects {
-        account: account::account(plan),
-        config: config::secret(plan),
-        services: services::all(plan),
-        disruption: disruption::budget(plan),
-        petsets: plan.racks.iter().map(|rack| petset::petset(plan, rack, version, image)).collect(),
-        binding: binding::binding(plan),
+        account: account::account(resolved),
+        config: config::secret(resolved),
+        services: services::all(resolved),
+        disruption: disruption::budget(resolved),
+        petsets: resolved.racks.iter().map(|rack| petset::petset(resolved, rack, version, image)).collect(),
+        binding: binding::binding(resolved),
     }
 }
 

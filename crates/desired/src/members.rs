@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use api::names;
 use settings::Members;
 
-use crate::plan::Plan;
+use crate::resolved::Resolved;
 
-pub(crate) fn members(plan: &Plan) -> Members {
-    Members { order: plan.order(), host_ids: known(plan) }
+pub(crate) fn members(resolved: &Resolved) -> Members {
+    Members { order: resolved.order(), host_ids: known(resolved) }
 }
 
 /// The host ids in the status, without those whose data loss the user has accepted. None for a single node without a volume: its
 /// data is not meant to outlive the pod.
-fn known(plan: &Plan) -> BTreeMap<String, String> {
-    if plan.nodes() == 1 && plan.racks.iter().all(|rack| rack.storage.is_none()) {
+fn known(resolved: &Resolved) -> BTreeMap<String, String> {
+    if resolved.nodes() == 1 && resolved.racks.iter().all(|rack| rack.storage.is_none()) {
         return BTreeMap::new();
     }
-    let status = plan.cassandra.status.as_ref();
+    let status = resolved.cassandra.status.as_ref();
     let all = status.map(|status| status.host_ids.clone()).unwrap_or_default();
-    let accepted = plan.cassandra.metadata.annotations.as_ref();
+    let accepted = resolved.cassandra.metadata.annotations.as_ref();
     let accepted = accepted.and_then(|all| all.get(names::ACCEPT_DATA_LOSS)).map_or("", String::as_str);
     all.into_iter().filter(|(_, id)| !accepted.split(',').any(|lost| lost.trim() == id)).collect()
 }
@@ -39,7 +39,7 @@ mod tests {
         .unwrap();
         let ids = [("db-0", "1"), ("db-1", "2")].map(|(pod, id)| (pod.to_owned(), id.to_owned()));
         cassandra.status.get_or_insert_default().host_ids = ids.into();
-        members(&Plan::of(&cassandra)).host_ids.into_keys().collect()
+        members(&Resolved::of(&cassandra)).host_ids.into_keys().collect()
     }
 
     #[test]

@@ -14,28 +14,28 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use crate::plan::{Plan, Rack};
 use crate::pod;
+use crate::resolved::{Rack, Resolved};
 
-pub(crate) fn petset(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PetSet {
+pub(crate) fn petset(resolved: &Resolved, rack: &Rack, version: &CassandraVersion, image: &str) -> PetSet {
     let user = rack.template;
-    let selectors = labels::petset_selectors(&plan.name, &rack.petset);
-    let mut metadata = plan.meta(rack.petset.clone());
+    let selectors = labels::petset_selectors(&resolved.name, &rack.petset);
+    let mut metadata = resolved.meta(rack.petset.clone());
     add(&mut metadata, user.and_then(|user| user.controller.as_ref()));
     metadata.labels.get_or_insert_default().extend(selectors.clone());
-    note(&mut metadata, plan);
-    let mut pods = ObjectMeta { labels: Some(plan.labels()), ..ObjectMeta::default() };
+    note(&mut metadata, resolved);
+    let mut pods = ObjectMeta { labels: Some(resolved.labels()), ..ObjectMeta::default() };
     add(&mut pods, user.and_then(|user| user.metadata.as_ref()));
     pods.labels.get_or_insert_default().extend(selectors.clone());
 
-    let mut pod = pod::spec(plan, rack, version, image);
-    pod.volumes.get_or_insert_default().extend(volumes(plan, rack));
+    let mut pod = pod::spec(resolved, rack, version, image);
+    pod.volumes.get_or_insert_default().extend(volumes(resolved, rack));
     let spec = PetSetSpec {
         replicas: Some(rack.replicas),
         selector: LabelSelector { match_labels: Some(selectors), ..LabelSelector::default() },
         service_name: names::governing_service(&rack.petset),
         template: PodTemplateSpec { metadata: Some(pods), spec: Some(pod) },
-        volume_claim_templates: rack.storage.map(|_| vec![claim(plan, rack)]),
+        volume_claim_templates: rack.storage.map(|_| vec![claim(resolved, rack)]),
         // Parallel: a pod that cannot start must not block the others. New nodes wait for each other in their init container.
         pod_management_policy: Some("Parallel".to_owned()),
         // The ops-manager replaces pods one by one over all racks, and checks the ring in between.
@@ -63,11 +63,11 @@ fn add(metadata: &mut ObjectMeta, user: Option<&TemplateMetadata>) {
 }
 
 /// The operator's own annotations; values from the user are dropped.
-fn note(metadata: &mut ObjectMeta, plan: &Plan) {
+fn note(metadata: &mut ObjectMeta, resolved: &Resolved) {
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove(names::CLUSTER_NAME);
     }
-    if let Some(note) = plan.kept.note(&plan.name) {
+    if let Some(note) = resolved.kept.note(&resolved.name) {
         metadata.annotations.get_or_insert_default().extend(note);
     }
 }
@@ -77,13 +77,13 @@ fn placement(user: Option<&PodTemplate>) -> PlacementPolicyRef {
     named.unwrap_or_else(|| PlacementPolicyRef { name: names::DEFAULT_PLACEMENT_POLICY.to_owned() })
 }
 
-fn claim(plan: &Plan, rack: &Rack) -> PersistentVolumeClaim {
+fn claim(resolved: &Resolved, rack: &Rack) -> PersistentVolumeClaim {
     let mut spec = rack.storage.cloned().unwrap_or_default();
     spec.access_modes.get_or_insert_with(|| vec!["ReadWriteOnce".to_owned()]);
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(names::DATA_VOLUME.to_owned()),
-            annotations: plan.kept.note_of_claims(&plan.name),
+            annotations: resolved.kept.note_of_claims(&resolved.name),
             ..ObjectMeta::default()
         },
         spec: Some(spec),
@@ -91,7 +91,7 @@ fn claim(plan: &Plan, rack: &Rack) -> PersistentVolumeClaim {
     }
 }
 
-fn volumes(plan: &Plan, rack: &Rack) -> Vec<Volume> {
+fn volumes(resolved: &Resolved, rack: &Rack) -> Vec<Volume> {
     let empty = |name: &str| Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -102,10 +102,10 @@ fn volumes(plan: &Plan, rack: &Rack) -> Vec<Volume> {
         secret: Some(SecretVolumeSource { secret_name: Some(secret), ..SecretVolumeSource::default() }),
         ..Volume::default()
     };
-    let configuration = plan.cassandra.spec.configuration.as_ref();
+    let configuration = resolved.cassandra.spec.configuration.as_ref();
     let user = configuration.and_then(|it| it.secret_name.clone());
     let mut volumes = vec![empty("config"), empty("logs"), empty("tmp")];
-    volumes.push(secret(names::CONFIG_VOLUME, plan.kept.config_secret.clone()));
+    volumes.push(secret(names::CONFIG_VOLUME, resolved.kept.config_secret.clone()));
     volumes.extend(user.map(|name| secret("custom-config", name)));
     volumes.extend(rack.storage.is_none().then(|| empty(names::DATA_VOLUME)));
     volumes

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use settings::layout::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 
-use crate::plan::{DATACENTER, Login, Plan, Rack};
+use crate::resolved::{DATACENTER, Login, Rack, Resolved};
 use crate::resources;
 use crate::services::PORTS;
 
@@ -22,19 +22,20 @@ const THEIR_JVM_OPTIONS: &str = "JVM_EXTRA_OPTS_OF_TEMPLATE";
 /// Streaming its share of a large ring makes a node's first start long.
 const LONGEST_START_SECONDS: i32 = 24 * 3600;
 
-pub(crate) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
+pub(crate) fn spec(resolved: &Resolved, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
     let mut user = rack.template.and_then(|template| template.spec.clone()).unwrap_or_default();
     let position = user.containers.iter().position(|container| container.name == names::CONTAINER);
     let theirs = user.security_context.as_ref().and_then(|context| context.run_as_user);
     let run_as_user = theirs.unwrap_or(version.spec.security_context.run_as_user);
-    let node = node(plan, version, run_as_user, position.map(|position| user.containers.remove(position)));
+    let node =
+        node(resolved, version, run_as_user, position.map(|position| user.containers.remove(position)));
     let init = std::mem::take(&mut user.init_containers);
-    let own = [copy_config(&node), render_config(plan, rack, image, &node)];
+    let own = [copy_config(&node), render_config(resolved, rack, image, &node)];
 
     let mut pod = PodSpec {
-        affinity: (plan.nodes() > 1).then(|| apart(plan)),
+        affinity: (resolved.nodes() > 1).then(|| apart(resolved)),
         containers: vec![node],
-        service_account_name: Some(plan.name.clone()),
+        service_account_name: Some(resolved.name.clone()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(300),
@@ -55,13 +56,13 @@ pub(crate) fn spec(plan: &Plan, rack: &Rack, version: &CassandraVersion, image: 
 
 /// The PlacementPolicy spreads only the pods of one rack. This keeps all pods of the ring apart, since two racks on one machine
 /// would be lost together. It is only a preference: with fewer machines the pods still start.
-fn apart(plan: &Plan) -> Affinity {
+fn apart(resolved: &Resolved) -> Affinity {
     let term = |(weight, topology): (i32, &str)| WeightedPodAffinityTerm {
         weight,
         pod_affinity_term: PodAffinityTerm {
             topology_key: topology.to_owned(),
             label_selector: Some(LabelSelector {
-                match_labels: Some(labels::selectors(&plan.name)),
+                match_labels: Some(labels::selectors(&resolved.name)),
                 ..LabelSelector::default()
             }),
             ..PodAffinityTerm::default()
@@ -99,7 +100,12 @@ fn of_user(user: pod_template::PodSpec) -> PodSpec {
     }
 }
 
-fn node(plan: &Plan, version: &CassandraVersion, run_as_user: i64, user: Option<Container>) -> Container {
+fn node(
+    resolved: &Resolved,
+    version: &CassandraVersion,
+    run_as_user: i64,
+    user: Option<Container>,
+) -> Container {
     let user =
         user.unwrap_or_else(|| Container { name: names::CONTAINER.to_owned(), ..Container::default() });
     let resources = resources::resources(user.resources.as_ref());
@@ -110,7 +116,7 @@ fn node(plan: &Plan, version: &CassandraVersion, run_as_user: i64, user: Option<
         ..ContainerPort::default()
     };
     let heap = resources::heap(&resources).map(|(name, size)| variable(name, size));
-    let options = format!("-Dcassandra.system_auth.default_rf={}", plan.nodes().min(3));
+    let options = format!("-Dcassandra.system_auth.default_rf={}", resolved.nodes().min(3));
     let mut env = Vec::from(heap);
     env.push(variable(JVM_OPTIONS, options));
     let own = Container {
@@ -195,8 +201,8 @@ fn copy_config(node: &Container) -> Container {
 }
 
 /// Merges the user's and the operator's settings into it, see `render-config`.
-fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Container {
-    let custom = plan.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
+fn render_config(resolved: &Resolved, rack: &Rack, image: &str, node: &Container) -> Container {
+    let custom = resolved.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
     let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
     let mut mounts = vec![
         mount("config", CONFIG_PATH),
@@ -211,7 +217,7 @@ fn render_config(plan: &Plan, rack: &Rack, image: &str, node: &Container) -> Con
         variable("DC", DATACENTER.to_owned()),
     ];
     // A node that has lost its data logs in to the others to ask where it was.
-    if let Login::Secret { name, .. } = &plan.login {
+    if let Login::Secret { name, .. } = &resolved.login {
         env.push(secret("CASSANDRA_LOGIN_USERNAME", name, "username"));
         env.push(secret("CASSANDRA_LOGIN_PASSWORD", name, "password"));
     }

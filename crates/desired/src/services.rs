@@ -5,16 +5,18 @@ use api::{labels, names};
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::plan::{Plan, Rack};
+use crate::resolved::{Rack, Resolved};
 
-pub(crate) fn all(plan: &Plan) -> Vec<Service> {
-    std::iter::once(primary(plan)).chain(plan.racks.iter().map(|rack| governing(plan, rack))).collect()
+pub(crate) fn all(resolved: &Resolved) -> Vec<Service> {
+    std::iter::once(primary(resolved))
+        .chain(resolved.racks.iter().map(|rack| governing(resolved, rack)))
+        .collect()
 }
 
-fn primary(plan: &Plan) -> Service {
-    let templates = &plan.cassandra.spec.service_templates;
+fn primary(resolved: &Resolved) -> Service {
+    let templates = &resolved.cassandra.spec.service_templates;
     let template = templates.iter().find(|template| template.alias == ServiceAlias::Primary);
-    let mut metadata = plan.meta(plan.name.clone());
+    let mut metadata = resolved.meta(resolved.name.clone());
     if let Some(user) = template.and_then(|template| template.metadata.as_ref()) {
         let mut all = labels::inheritable(&user.labels);
         all.append(metadata.labels.get_or_insert_default());
@@ -40,7 +42,7 @@ fn primary(plan: &Plan) -> Service {
             load_balancer_ip,
             load_balancer_source_ranges: some(load_balancer_source_ranges),
             external_traffic_policy,
-            selector: Some(labels::selectors(&plan.name)),
+            selector: Some(labels::selectors(&resolved.name)),
             ports: Some(vec![port(CQL)]),
             ..ServiceSpec::default()
         }),
@@ -49,14 +51,14 @@ fn primary(plan: &Plan) -> Service {
 }
 
 /// Also publishes pods that are not ready: a ring that starts needs its seeds before any node is ready.
-fn governing(plan: &Plan, rack: &Rack) -> Service {
+fn governing(resolved: &Resolved, rack: &Rack) -> Service {
     Service {
-        metadata: plan.meta(names::governing_service(&rack.petset)),
+        metadata: resolved.meta(names::governing_service(&rack.petset)),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
-            selector: Some(labels::petset_selectors(&plan.name, &rack.petset)),
+            selector: Some(labels::petset_selectors(&resolved.name, &rack.petset)),
             ports: Some(PORTS.map(port).into()),
             ..ServiceSpec::default()
         }),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Objects, objects};
-use crate::plan::Plan;
+use crate::resolved::Resolved;
 
 fn cassandra(yaml: &str) -> Cassandra {
     let mut cassandra: Cassandra = serde_yaml::from_str(yaml).unwrap();
@@ -24,7 +24,7 @@ fn version(name: &str) -> CassandraVersion {
 }
 
 fn build(cassandra: &Cassandra) -> Objects {
-    objects(&Plan::of(cassandra), &version(&cassandra.spec.version), "localhost/render-config:1")
+    objects(&Resolved::of(cassandra), &version(&cassandra.spec.version), "localhost/render-config:1")
 }
 
 /// Secrets are decoded, so that a snapshot shows their content.
@@ -152,9 +152,9 @@ fn container<'a>(pod: &'a PodSpec, name: &str) -> &'a Container {
 #[test]
 fn an_update_changes_the_images_of_the_database_and_nothing_else() {
     let cassandra = cassandra(RACKS);
-    let plan = Plan::of(&cassandra);
-    let before = objects(&plan, &version("4.1.10"), "p:1").petsets;
-    let mut after = objects(&plan, &version("5.0.6"), "p:1").petsets;
+    let resolved = Resolved::of(&cassandra);
+    let before = objects(&resolved, &version("4.1.10"), "p:1").petsets;
+    let mut after = objects(&resolved, &version("5.0.6"), "p:1").petsets;
     for petset in &mut after {
         let pod = petset.spec.template.spec.as_mut().unwrap();
         for container in pod.containers.iter_mut().chain(pod.init_containers.iter_mut().flatten()) {

@@ -3,8 +3,8 @@
 
 use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
 
-use crate::plan::{Plan, Rack};
 use crate::refusal::Refusal;
+use crate::resolved::{Rack, Resolved};
 use crate::resources;
 
 /// Memory in MiB that a JVM with Cassandra needs besides its heap: code, classes, threads, buffers.
@@ -32,19 +32,19 @@ const REFUSED: [(&str, &str); 14] = [
 ];
 
 /// The first problem, if any. With `runs`, memory is not checked: a running ring keeps what it has.
-pub fn unfit(plan: &Plan, runs: bool) -> Option<Refusal> {
-    inline(plan, runs).or_else(|| plan.racks.iter().find_map(|rack| of_rack(plan, rack, runs)))
+pub fn unfit(resolved: &Resolved, runs: bool) -> Option<Refusal> {
+    inline(resolved, runs).or_else(|| resolved.racks.iter().find_map(|rack| of_rack(resolved, rack, runs)))
 }
 
-fn inline(plan: &Plan, runs: bool) -> Option<Refusal> {
-    let text = plan.cassandra.spec.configuration.as_ref()?.inline.get(api::names::CONFIG_KEY)?;
-    let problem = settings::problem(text, !runs).or_else(|| changed(plan, text))?;
+fn inline(resolved: &Resolved, runs: bool) -> Option<Refusal> {
+    let text = resolved.cassandra.spec.configuration.as_ref()?.inline.get(api::names::CONFIG_KEY)?;
+    let problem = settings::problem(text, !runs).or_else(|| changed(resolved, text))?;
     Some(Refusal::new("ConfigInvalid", format!("spec.configuration.inline: cassandra.yaml: {problem}")))
 }
 
 /// Finds a setting whose value differs from the one that the ring was created with.
-fn changed(plan: &Plan, text: &str) -> Option<String> {
-    plan.kept.fixed.iter().find_map(|(setting, value)| {
+fn changed(resolved: &Resolved, text: &str) -> Option<String> {
+    resolved.kept.fixed.iter().find_map(|(setting, value)| {
         let theirs = settings::value(text, setting)?;
         // A class may be given with or without its package.
         let class = |name: &str| name.rsplit('.').next().map(str::to_owned);
@@ -58,11 +58,11 @@ fn changed(plan: &Plan, text: &str) -> Option<String> {
     })
 }
 
-fn of_rack(plan: &Plan, rack: &Rack, runs: bool) -> Option<Refusal> {
+fn of_rack(resolved: &Resolved, rack: &Rack, runs: bool) -> Option<Refusal> {
     let containers = &rack.template?.spec.as_ref()?.containers;
     let container = containers.iter().find(|it| it.name == api::names::CONTAINER)?;
     let problem = options(container).or_else(|| if runs { None } else { memory(container) })?;
-    let template = match plan.cassandra.spec.topology {
+    let template = match resolved.cassandra.spec.topology {
         Some(_) => format!("spec.topology: podTemplate of rack {}", rack.name),
         None => "spec.podTemplate".to_owned(),
     };
@@ -136,7 +136,7 @@ mod tests {
     fn told(spec: &Value, runs: bool) -> String {
         let cassandra = json!({ "metadata": { "name": "db", "namespace": "demo" }, "spec": spec });
         let cassandra: Cassandra = serde_json::from_value(cassandra).unwrap();
-        unfit(&Plan::of(&cassandra), runs).map(|refusal| refusal.message).unwrap_or_default()
+        unfit(&Resolved::of(&cassandra), runs).map(|refusal| refusal.message).unwrap_or_default()
     }
 
     fn of_container(container: &str) -> Value {

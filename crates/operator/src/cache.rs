@@ -16,7 +16,7 @@ use kube::{
 
 use crate::{
     Object, Operator, Queue,
-    failure::story,
+    failure::error_chain,
     object::Placement,
     probes::{Health, Waiting},
 };
@@ -29,9 +29,9 @@ pub struct Cache<K: Object> {
 }
 
 impl<K: Object> Cache<K> {
-    /// Prepares to watch what `api` covers; [`Builder::start`] begins.
-    pub fn builder(operator: &Operator, api: Api<K>) -> Builder<K> {
-        Builder {
+    /// Prepares to watch what `api` covers; [`CacheBuilder::start`] begins.
+    pub fn builder(operator: &Operator, api: Api<K>) -> CacheBuilder<K> {
+        CacheBuilder {
             operator: operator.clone(),
             api,
             config: Config::default(),
@@ -104,7 +104,7 @@ impl<K: Object> Clone for Cache<K> {
 type Listener<K> = Box<dyn Fn(Option<&K>, Option<&K>) + Send + Sync>;
 
 /// What to watch, and which controllers to trigger.
-pub struct Builder<K: Object> {
+pub struct CacheBuilder<K: Object> {
     operator: Operator,
     api: Api<K>,
     config: Config,
@@ -113,7 +113,7 @@ pub struct Builder<K: Object> {
     needed: Option<&'static str>,
 }
 
-impl<K: Object> Builder<K> {
+impl<K: Object> CacheBuilder<K> {
     /// Watches only objects that match this label selector, so that foreign objects cost nothing, however many there are.
     #[must_use]
     pub fn labels(mut self, selector: &str) -> Self {
@@ -138,7 +138,7 @@ impl<K: Object> Builder<K> {
         self.notify_if(queue, |_, _| true, map)
     }
 
-    /// As [`Builder::notify`], but a change counts only if `changed(before, after)` is true. Creations and deletions always do.
+    /// As [`CacheBuilder::notify`], but a change counts only if `changed(before, after)` is true. Creations and deletions always do.
     #[must_use]
     pub fn notify_if<T, R>(
         mut self,
@@ -220,7 +220,7 @@ async fn follow<K: Object>(
                 reflector.look_for_any();
             }
             Err(error) => {
-                let why = story(&error);
+                let why = error_chain(&error);
                 tracing::warn!("{name}: {why}");
                 reflector.waiting.iter().for_each(|waiting| waiting.because(&why));
             }
@@ -259,13 +259,13 @@ impl<K: Object> Reflector<K> {
                 if let Some(object) = self.readable(guard) {
                     let before = self.store.get(&ObjectRef::from_obj(&object));
                     self.writer.apply_watcher_event(&Event::Apply(object.clone()));
-                    self.tell(before.as_deref(), Some(&object));
+                    self.notify(before.as_deref(), Some(&object));
                 }
             }
             Event::Delete(guard) => {
                 if let Some(object) = self.readable(guard) {
                     self.writer.apply_watcher_event(&Event::Delete(object.clone()));
-                    self.tell(Some(&object), None);
+                    self.notify(Some(&object), None);
                 }
             }
         }
@@ -279,12 +279,12 @@ impl<K: Object> Reflector<K> {
         for object in self.store.state() {
             let known = before.get(&ObjectRef::from_obj(&*object));
             if known.is_none_or(|known| known.resource_version() != object.resource_version()) {
-                self.tell(known.map(AsRef::as_ref), Some(&object));
+                self.notify(known.map(AsRef::as_ref), Some(&object));
             }
         }
         for (name, object) in &before {
             if self.store.get(name).is_none() {
-                self.tell(Some(object), None);
+                self.notify(Some(object), None);
             }
         }
         self.waiting = None;
@@ -301,7 +301,7 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    fn tell(&self, before: Option<&K>, after: Option<&K>) {
+    fn notify(&self, before: Option<&K>, after: Option<&K>) {
         for listener in &self.listeners {
             listener(before, after);
         }

@@ -19,7 +19,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use tower::{BoxError, Service, layer::layer_fn};
 
 use crate::{
-    failure::story,
+    failure::error_chain,
     metrics::{Answered, Metrics},
 };
 
@@ -34,7 +34,7 @@ pub(crate) async fn connect(name: &str, metrics: &Metrics) -> anyhow::Result<Cli
         anyhow!(
             "no way to an API server: outside of a cluster, set KUBECONFIG or create ~/.kube/config; \
              inside, the pod needs a mounted service account token ({})",
-            story(&error)
+            error_chain(&error)
         )
     })?;
     config.default_retry = false;

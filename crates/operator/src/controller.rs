@@ -18,7 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, ending, failure::story};
+use crate::{Cache, Failure, Object, Operator, Queue, Retry, backoff, ending, failure::error_chain};
 
 /// A burst of changes causes one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -87,7 +87,7 @@ where
                     waiting.remove(&gone.name, gone.namespace.as_deref());
                     attempts.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                 }
-                Err(error) => tracing::warn!("controller {name}: {}", story(&error)),
+                Err(error) => tracing::warn!("controller {name}: {}", error_chain(&error)),
             }
             std::future::ready(())
         })
@@ -134,7 +134,7 @@ struct Attempts {
 struct Failed {
     reason: &'static str,
     retry: Retry,
-    story: String,
+    chain: String,
 }
 
 impl Attempts {
@@ -152,9 +152,9 @@ impl Attempts {
         let outcome = match work.await {
             Ok(Ok(again)) => Ok(again),
             Ok(Err(error)) => {
-                Err(Failed { reason: error.reason(), retry: error.retry(), story: story(&error) })
+                Err(Failed { reason: error.reason(), retry: error.retry(), chain: error_chain(&error) })
             }
-            Err(panic) => Err(Failed { reason: "Panicked", retry: Retry::Backoff, story: panic.to_string() }),
+            Err(panic) => Err(Failed { reason: "Panicked", retry: Retry::Backoff, chain: panic.to_string() }),
         };
         let reason = outcome.as_ref().err().map(|failed| failed.reason);
         self.operator.metrics.reconciles.observe(self.name, started.elapsed(), reason);
@@ -168,23 +168,23 @@ impl Attempts {
     }
 
     async fn failed<K: Object>(&self, object: &K, failed: Failed) -> Action {
-        let Failed { reason, retry, story } = failed;
+        let Failed { reason, retry, chain } = failed;
         let failures = self.count(object);
         let delay = match retry {
             Retry::Soon => {
-                tracing::debug!("{reason}: {story}");
+                tracing::debug!("{reason}: {chain}");
                 return Action::requeue(backoff::jitter(backoff::delay(backoff::CONFLICT, failures)));
             }
             Retry::Quietly => {
-                tracing::debug!("{reason}: {story}");
+                tracing::debug!("{reason}: {chain}");
                 return Action::requeue(backoff::jitter(ending::BELIEVED));
             }
             Retry::Never => None,
             Retry::Backoff => Some(backoff::jitter(backoff::delay(backoff::FIRST, failures))),
         };
         let next = delay.map_or_else(|| "after a change".to_owned(), |delay| format!("in {delay:.0?}"));
-        tracing::warn!("{reason}: {story} ({failures} in a row, again {next})");
-        self.operator.events.warning(object, reason, "Reconcile", &story).await;
+        tracing::warn!("{reason}: {chain} ({failures} in a row, again {next})");
+        self.operator.events.warning(object, reason, "Reconcile", &chain).await;
         delay.map_or_else(Action::await_change, Action::requeue)
     }
 

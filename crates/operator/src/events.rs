@@ -20,7 +20,7 @@ use kube::{
 };
 use tokio::time::Instant;
 
-use crate::{Leader, Object, ending::Ending, failure::story};
+use crate::{Leader, Object, ending::Ending, failure::error_chain};
 
 /// An event that repeats within this time is counted instead of created again. API servers keep events for an hour.
 const SERIES: Duration = Duration::from_mins(10);
@@ -83,7 +83,7 @@ impl Events {
         action: &str,
         note: &str,
     ) {
-        if !self.leader.still() {
+        if !self.leader.is_leading() {
             return;
         }
         let key = Key {
@@ -106,7 +106,7 @@ impl Events {
             Ok(name) => self.remember(key, name),
             Err(error) if self.ending.is_why(namespace, &error) => {}
             Err(error) => {
-                tracing::warn!("event {reason} was not recorded: {}", story(&error));
+                tracing::warn!("event {reason} was not recorded: {}", error_chain(&error));
                 self.forget(&key);
             }
         }

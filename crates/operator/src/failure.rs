@@ -25,15 +25,15 @@ pub enum Retry {
 }
 
 /// The error and its causes in one line, each cause once.
-pub(crate) fn story(error: &dyn Error) -> String {
-    let mut story = error.to_string();
+pub(crate) fn error_chain(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        if !story.contains(&text) {
-            story = format!("{story}: {text}");
+        if !chain.contains(&text) {
+            chain = format!("{chain}: {text}");
         }
         source = cause.source();
     }
-    story
+    chain
 }

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{failure::story, probes::Waiting};
+use crate::{failure::error_chain, probes::Waiting};
 
 /// Other replicas wait this long after the last change of the lease before they take it.
 const DURATION: Duration = Duration::from_secs(15);
@@ -59,7 +59,7 @@ impl Leader {
     }
 
     /// Whether this replica may write at this moment.
-    pub fn still(&self) -> bool {
+    pub fn is_leading(&self) -> bool {
         match &self.0 {
             Election::Without { .. } => true,
             Election::Of(term) => term.borrow().is_some_and(|term| Instant::now() < term.until),
@@ -174,7 +174,7 @@ impl Elector {
                 }
                 Ok(false) => {}
                 Err(ref error) => {
-                    let why = story(&**error);
+                    let why = error_chain(&**error);
                     tracing::warn!("cannot renew or read the lease {}: {why}", self.name);
                     self.unknown.iter().for_each(|unknown| unknown.because(&why));
                 }
@@ -265,7 +265,9 @@ impl Elector {
         let params = PostParams::default();
         match tokio::time::timeout(REQUEST, self.api.replace(&self.name, &params, &lease)).await {
             Ok(Ok(_)) => tracing::info!("released the lease {}", self.name),
-            Ok(Err(error)) => tracing::warn!("the lease {} expires by itself: {}", self.name, story(&error)),
+            Ok(Err(error)) => {
+                tracing::warn!("the lease {} expires by itself: {}", self.name, error_chain(&error))
+            }
             Err(_) => tracing::warn!("the lease {} expires by itself: no answer", self.name),
         }
     }

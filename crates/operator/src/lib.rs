@@ -35,7 +35,7 @@ mod version;
 mod write_error;
 mod writer;
 
-pub use cache::{Builder, Cache, itself, owner_of, spec_changed};
+pub use cache::{Cache, CacheBuilder, itself, owner_of, spec_changed};
 pub use clock::Clock;
 pub use events::Events;
 pub use failure::{Failure, Retry};

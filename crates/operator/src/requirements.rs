@@ -14,7 +14,7 @@ use k8s_openapi::{
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
-use crate::{failure::story, probes::Health};
+use crate::{failure::error_chain, probes::Health};
 
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -54,12 +54,12 @@ where
 
 async fn served(client: &Client, definition: &CustomResourceDefinition) -> Result<(), String> {
     let spec = &definition.spec;
-    let groups = client.list_api_groups().await.map_err(|error| story(&error))?;
+    let groups = client.list_api_groups().await.map_err(|error| error_chain(&error))?;
     let group = groups.groups.iter().find(|group| group.name == spec.group);
     let mut found = Vec::new();
     for version in group.map(|group| group.versions.as_slice()).unwrap_or_default() {
         let resources = client.list_api_group_resources(&version.group_version).await;
-        let resources = resources.map_err(|error| story(&error))?.resources;
+        let resources = resources.map_err(|error| error_chain(&error))?.resources;
         if resources.iter().any(|resource| resource.name == spec.names.plural) {
             found.push(version.version.as_str());
         }
@@ -92,7 +92,7 @@ async fn lacking_fields(
     let (group, kind) = (&definition.spec.group, &definition.spec.names.kind);
     let path = format!("/openapi/v3/apis/{group}/{version}");
     let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
-    let document: Value = client.request(request).await.map_err(|error| story(&error))?;
+    let document: Value = client.request(request).await.map_err(|error| error_chain(&error))?;
     let this = json!({ "group": group, "version": version, "kind": kind });
     let is_this = |schema: &&Value| {
         schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|kinds| kinds.contains(&this))
@@ -121,7 +121,7 @@ async fn readable(client: &Client, name: &str) -> Result<(), String> {
         Err(Error::Api(status)) if status.code == 403 => {
             Err(format!("it does not exist, or there is no Role in it for this operator: {}", status.message))
         }
-        Err(error) => Err(story(&error)),
+        Err(error) => Err(error_chain(&error)),
     }
 }
 

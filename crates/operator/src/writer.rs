@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Failure, Leader, Object, Request, WriteError, client, drift,
     ending::Ending,
-    failure::story,
+    failure::error_chain,
     metrics::{self, Metrics},
     object::Placement,
     patch::{self, PatchOperation},
@@ -255,7 +255,7 @@ impl Writer {
         request: Request,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, WriteError> {
-        if !self.leader.still() {
+        if !self.leader.is_leading() {
             return Err(WriteError::NotLeader { request });
         }
         let (verb, kind) = (request.verb, request.kind.clone());
@@ -306,7 +306,7 @@ fn classify(request: Request, error: Error) -> WriteError {
     let status = match error {
         Error::Api(status) => status,
         error => {
-            return WriteError::Unavailable { request, message: story(&error) };
+            return WriteError::Unavailable { request, message: error_chain(&error) };
         }
     };
     let (code, message) = (status.code, status.message);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use api::halt::OWNER;
+use api::halt::HALTED_BY;
 use api::labels::{self, ALL_SELECTOR};
 use api::ops_request::OpsType;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
@@ -17,7 +17,7 @@ use operator::{Cache, Operator, Queue, WriteError, controller, itself, owner_of,
 
 use crate::context::Context;
 use crate::metrics::{self, Renewals};
-use crate::{orphans, update_version};
+use crate::{orphaned_halt, update_version};
 
 /// Readiness message while the catalog is empty.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
@@ -43,7 +43,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         .observe({
             let leader = operator.leader.clone();
             move |before, after| {
-                if leader.still() {
+                if leader.is_leading() {
                     renewals.changed(before, after);
                 }
             }
@@ -68,7 +68,11 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         cassandras: Cache::builder(operator, operator.api(namespace))
             .notify_if(&halts, spec_changed, itself)
             .notify(&requests, move |c: &Cassandra| {
-                of_cassandra(&c.namespace().unwrap_or_default(), &c.name_any(), c.annotations().get(OWNER))
+                of_cassandra(
+                    &c.namespace().unwrap_or_default(),
+                    &c.name_any(),
+                    c.annotations().get(HALTED_BY),
+                )
             })
             .start(),
         versions: Cache::builder(operator, operator.api::<CassandraVersion>(None)).needed(CATALOG).start(),
@@ -88,7 +92,14 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
     });
     tokio::try_join!(
         controller::run(operator, "requests", &request_cache, requests, Arc::clone(&context), reconcile),
-        controller::run(operator, "halts", &context.cassandras, halts, Arc::clone(&context), orphans::lift),
+        controller::run(
+            operator,
+            "halts",
+            &context.cassandras,
+            halts,
+            Arc::clone(&context),
+            orphaned_halt::lift
+        ),
     )?;
     Ok(())
 }

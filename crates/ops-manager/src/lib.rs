@@ -7,6 +7,6 @@
 mod context;
 pub mod controller;
 mod metrics;
-pub mod orphans;
-pub mod queue;
+pub mod orphaned_halt;
+pub mod turn;
 pub mod update_version;

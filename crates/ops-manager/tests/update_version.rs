@@ -19,12 +19,12 @@ mod world;
 use std::collections::BTreeSet;
 
 use api::cassandra::Phase as CassandraPhase;
-use api::halt::{Halt, OWNER};
+use api::halt::{HALTED_BY, Halt};
 use api::ops_request::Phase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
-use ops_manager::queue::Turn;
+use ops_manager::turn::Turn;
 use ops_manager::update_version::Step;
 use rstest::rstest;
 use world::World;
@@ -327,7 +327,7 @@ fn a_halt_that_somebody_lifted_is_set_again() {
     }
     let cassandra = world.cassandra.as_mut().expect("it is there");
     cassandra.spec.halted = false;
-    cassandra.annotations_mut().remove(OWNER);
+    cassandra.annotations_mut().remove(HALTED_BY);
     cassandra.metadata.generation = Some(50);
     world.run();
     assert_eq!(world.phase(), Phase::Successful);

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator::{
-    Builder, Cache, Events, Failure, Operator, Queue, Retry, WriteError, Writer, controller, itself,
+    Cache, CacheBuilder, Events, Failure, Operator, Queue, Retry, WriteError, Writer, controller, itself,
     spec_changed,
 };
 
@@ -21,7 +21,7 @@ const MANAGER: &str = "petset";
 
 /// Prepares the watch of all PetSets that carry the label `app.kubernetes.io/managed-by=kubedb.com`; others are not ours.
 /// The caller may add its own listeners, starts it, and hands the cache and the queue to [`run`].
-pub fn watch(operator: &Operator, namespace: Option<&str>, queue: &Queue<PetSet>) -> Builder<PetSet> {
+pub fn watch(operator: &Operator, namespace: Option<&str>, queue: &Queue<PetSet>) -> CacheBuilder<PetSet> {
     Cache::builder(operator, operator.api(namespace)).labels(&ours()).notify_if(queue, spec_changed, itself)
 }
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use api::labels;
-use desired::{Objects, Plan, Refusal};
+use desired::{Objects, Refusal, Resolved};
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use operator::{Cache, Failure, Object, WriteError};
@@ -14,8 +14,8 @@ use operator::{Cache, Failure, Object, WriteError};
 use crate::context::Context;
 use crate::error::Error;
 use crate::login;
-use crate::memory::Refused;
 use crate::observe::Observed;
+use crate::ring_state::Refused;
 
 /// Delay before a refused object is tried again. No watch fires when a quota or a webhook changes.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -32,23 +32,23 @@ pub struct Applied {
 /// Applies every object that differs: first what pods need to start, then the PetSets, last the AppBinding.
 pub async fn apply(
     context: &Context,
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     observed: &Observed,
     objects: Objects,
 ) -> Result<Applied, Error> {
     // No `..`, so that a new field of `Objects` which is not applied here does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let caches = &context.caches;
-    let mut round = Round { context, plan, refused: vec![], failed: None };
-    let what = format!("the login of Cassandra {}/{}", plan.namespace, plan.name);
-    round.attempt(what, "", login::keep(context, plan)).await?;
+    let mut round = Round { context, resolved, refused: vec![], failed: None };
+    let what = format!("the login of Cassandra {}/{}", resolved.namespace, resolved.name);
+    round.attempt(what, "", login::keep(context, resolved)).await?;
     let mut complete = true;
     if let Some(account) = account {
         complete &= round.one(&caches.accounts, account, "podTemplate.spec.serviceAccountName").await?;
     }
     complete &= round.one(&caches.secrets, config, "spec.configuration.inline").await?;
     for service in services {
-        let of_clients = service.name_any() == plan.name;
+        let of_clients = service.name_any() == resolved.name;
         let field = if of_clients { "spec.serviceTemplates" } else { "" };
         complete &= round.one(&caches.services, service, field).await? || of_clients;
     }
@@ -69,7 +69,7 @@ pub async fn apply(
 
 struct Round<'a> {
     context: &'a Context,
-    plan: &'a Plan<'a>,
+    resolved: &'a Resolved<'a>,
     refused: Vec<Refusal>,
     /// The first error that a retry may solve.
     failed: Option<Error>,
@@ -78,9 +78,9 @@ struct Round<'a> {
 impl Round<'_> {
     /// Returns whether the object is as desired now. `field` names the field of the spec that the user can change, if any.
     async fn one<K: Object>(&mut self, cache: &Cache<K>, desired: K, field: &str) -> Result<bool, Error> {
-        let what = format!("{} {}/{}", K::kind(&()), self.plan.namespace, desired.name_any());
-        let (context, plan) = (self.context, self.plan);
-        self.attempt(what, field, bring(context, plan, cache, desired)).await
+        let what = format!("{} {}/{}", K::kind(&()), self.resolved.namespace, desired.name_any());
+        let (context, resolved) = (self.context, self.resolved);
+        self.attempt(what, field, bring(context, resolved, cache, desired)).await
     }
 
     /// Returns an error only if the whole pass must end because this replica does not lead any more.
@@ -90,16 +90,16 @@ impl Round<'_> {
         field: &str,
         work: impl Future<Output = Result<(), Error>>,
     ) -> Result<bool, Error> {
-        let (uid, generation) = (self.plan.uid(), self.plan.cassandra.metadata.generation);
-        let memory = &self.context.health.memory;
-        let known = memory.of(uid, |known| known.refused.get(&what).cloned());
+        let (uid, generation) = (self.resolved.uid(), self.resolved.cassandra.metadata.generation);
+        let states = &self.context.health.states;
+        let known = states.with(uid, |state| state.refused.get(&what).cloned());
         if let Some(known) = known.filter(|it| it.generation == generation && it.since.elapsed() < AGAIN) {
             self.refused.push(known.why);
             return Ok(false);
         }
         let error = match work.await {
             Ok(()) => {
-                memory.of(uid, |known| known.refused.remove(&what));
+                states.with(uid, |state| state.refused.remove(&what));
                 return Ok(true);
             }
             Err(error @ Error::Write(WriteError::NotLeader { .. })) => return Err(error),
@@ -109,7 +109,7 @@ impl Round<'_> {
             let hint = if field.is_empty() { String::new() } else { format!("; it follows from {field}") };
             let why = Refusal::new(error.reason(), format!("{error}{hint}"));
             let refused = Refused { generation, since: Instant::now(), why: why.clone() };
-            memory.of(uid, |known| known.refused.insert(what, refused));
+            states.with(uid, |state| state.refused.insert(what, refused));
             self.refused.push(why);
         } else {
             self.failed.get_or_insert(error);
@@ -129,24 +129,24 @@ fn is_lasting(error: &Error) -> bool {
 
 async fn bring<K: Object>(
     context: &Context,
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     cache: &Cache<K>,
     desired: K,
 ) -> Result<(), Error> {
     let name = desired.name_any();
-    let current = match cache.get(&plan.namespace, &name) {
+    let current = match cache.get(&resolved.namespace, &name) {
         Some(current) => Some(current),
         // It may have been created a moment ago and be missing from the cache.
-        None => context.read::<K>(&plan.namespace, &name).await?.map(Into::into),
+        None => context.read::<K>(&resolved.namespace, &name).await?.map(Into::into),
     };
     if let Some(current) = &current
-        && !belongs(current.meta(), plan)
+        && !belongs(current.meta(), resolved)
     {
         // Pods only need the ServiceAccount to exist, whoever owns it: they get no token.
         if K::kind(&()) == "ServiceAccount" {
             return Ok(());
         }
-        let what = format!("{} {}/{name}", K::kind(&()), plan.namespace);
+        let what = format!("{} {}/{name}", K::kind(&()), resolved.namespace);
         return Err(Error::Foreign { what });
     }
     let applied = context.operator.writer.apply(desired, current.as_deref()).await?;
@@ -157,9 +157,9 @@ async fn bring<K: Object>(
 }
 
 /// An object with the operator's labels but no controller was restored from a backup; applying it sets its owner.
-fn belongs(object: &ObjectMeta, plan: &Plan) -> bool {
+fn belongs(object: &ObjectMeta, resolved: &Resolved) -> bool {
     let mut owners = object.owner_references.iter().flatten();
-    let is_ours = object.labels.as_ref().and_then(labels::cassandra_of) == Some(&plan.name);
-    owners.clone().any(|owner| owner.uid == plan.uid())
+    let is_ours = object.labels.as_ref().and_then(labels::cassandra_of) == Some(&resolved.name);
+    owners.clone().any(|owner| owner.uid == resolved.uid())
         || (is_ours && !owners.any(|owner| owner.controller == Some(true)))
 }

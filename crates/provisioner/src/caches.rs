@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator::{Builder, Cache, Object, Operator, Queue, itself, spec_changed};
+use operator::{Cache, CacheBuilder, Object, Operator, Queue, itself, spec_changed};
 
 /// Readiness message while the catalog is empty.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no Cassandra can be made";
@@ -55,7 +55,7 @@ impl Caches {
     }
 }
 
-fn ours<K: Object>(operator: &Operator, namespace: Option<&str>) -> Builder<K> {
+fn ours<K: Object>(operator: &Operator, namespace: Option<&str>) -> CacheBuilder<K> {
     Cache::builder(operator, operator.api(namespace)).labels(labels::ALL_SELECTOR)
 }
 

@@ -9,7 +9,7 @@ use api::names::CASSANDRA_FINALIZER;
 use api::{Cassandra, CassandraStatus, CassandraVersion, condition, halt};
 use cassandra::replication::Fewer;
 use cassandra::{Credentials, Sessions};
-use desired::{Plan, Rack, Refusal};
+use desired::{Rack, Refusal, Resolved};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
@@ -18,6 +18,7 @@ use operator::{Operator, Queue, patch};
 use serde_json::json;
 
 use crate::apply::{Applied, apply};
+use crate::bootstrap::{Turns, bootstrap};
 use crate::caches::Caches;
 use crate::checks::Verdict;
 use crate::context::Context;
@@ -27,11 +28,10 @@ use crate::error::Error;
 use crate::gauges;
 use crate::health::{Health, Target};
 use crate::login::{self, Missing};
-use crate::memory::Memory;
 use crate::missing;
 use crate::observe::{Observed, observe};
 use crate::recall::recall;
-use crate::settle::{Turns, settle};
+use crate::ring_state::RingStates;
 use crate::status::{self, Findings};
 
 /// Requeue interval for problems that only the user can solve and that no watch reports.
@@ -54,33 +54,33 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     context.confirm(&cassandra).await?;
     // Answer a halt before anything that takes time.
     let answered = status::answered(&cassandra, &context.operator.clock.time());
-    let mut cassandra = context.tell(&cassandra, answered).await?;
+    let mut cassandra = context.write_status(&cassandra, answered).await?;
 
     let version = context.caches.versions.cluster(&cassandra.spec.version);
     if version.is_some() && halt::provisioner_may_write(&cassandra) {
         cassandra = context.hold(cassandra).await?;
     }
-    let mut plan = Plan::of(&cassandra);
-    let recalled = recall(context, &mut plan).await?;
-    let plan = plan;
-    let mut observed = observe(&plan, &context.caches, context.operator.clock.now());
-    ended::explain(context, &plan, &mut observed).await;
-    missing::explain(context, &plan, &mut observed).await;
+    let mut resolved = Resolved::of(&cassandra);
+    let recalled = recall(context, &mut resolved).await?;
+    let resolved = resolved;
+    let mut observed = observe(&resolved, &context.caches, context.operator.clock.now());
+    ended::explain(context, &resolved, &mut observed).await;
+    missing::explain(context, &resolved, &mut observed).await;
     let when_missing = match version {
         _ if observed.has_begun() => Missing::Tell,
         Some(_) if halt::provisioner_may_write(&cassandra) => Missing::Make,
         _ => Missing::Wait,
     };
-    let login = login::find(context, &plan, when_missing).await?;
+    let login = login::find(context, &resolved, when_missing).await?;
     let provisioned = match (version, &login, recalled) {
-        (None, ..) => Ok(Err(unknown_version(&plan))),
+        (None, ..) => Ok(Err(unknown_version(&resolved))),
         (_, Err(refusal), _) => Ok(Err(refusal.clone())),
         (.., Err(refusal)) => Ok(Err(refusal)),
-        (Some(version), ..) => context.provision(&plan, &observed, &version).await,
+        (Some(version), ..) => context.provision(&resolved, &observed, &version).await,
     };
     let lost = login.as_ref().ok().and_then(|key| key.lost.clone());
     let verdict = match login {
-        Ok(key) => context.check(&plan, &observed, key.credentials).await,
+        Ok(key) => context.check(&resolved, &observed, key.credentials).await,
         // Without a login the nodes cannot be asked; the verdict says why.
         Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
     };
@@ -99,8 +99,8 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         },
         flaws: context
             .health
-            .memory
-            .of(plan.uid(), |known| known.kept_up.clone())
+            .states
+            .with(resolved.uid(), |state| state.kept_up.clone())
             .map(|(_, flaw)| flaw.into_iter().collect()),
         verdict: verdict.as_ref(),
     };
@@ -108,7 +108,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     let status = status::of(&cassandra, &findings, &context.operator.clock.time());
     let host_ids = |one: &Cassandra| one.status.as_ref().map(|status| status.host_ids.clone());
     let known = host_ids(&cassandra);
-    let cassandra = context.tell(&cassandra, status).await?;
+    let cassandra = context.write_status(&cassandra, status).await?;
     // Only after the status is written: a failed write must not hide the state of the ring.
     provisioned?.ok();
     Ok(Some(if waits {
@@ -120,8 +120,8 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     }))
 }
 
-fn unknown_version(plan: &Plan) -> Refusal {
-    let name = &plan.cassandra.spec.version;
+fn unknown_version(resolved: &Resolved) -> Refusal {
+    let name = &resolved.cassandra.spec.version;
     let message = format!(
         "spec.version: there is no CassandraVersion {name:?}; `kubectl get casversion` lists those that there are"
     );
@@ -138,18 +138,18 @@ impl Context {
         let period = u64::try_from(cassandra.spec.health_checker.period_seconds).unwrap_or(1).max(1);
         let (ready, period) = (has(cassandra, condition_type::READY), Duration::from_secs(period));
         let uid = cassandra.metadata.uid.as_deref().unwrap_or_default();
-        self.health.memory.of(uid, |known| known.pace.every(ready, period))
+        self.health.states.with(uid, |state| state.pace.every(ready, period))
     }
 
     /// Drops the memory of Cassandras that are gone. `delete` does not see those that had no finalizer yet.
     fn forget_what_is_gone(&self) {
         let there = self.caches.cassandras.all();
-        if self.health.memory.count() <= there.len() {
+        if self.health.states.count() <= there.len() {
             return;
         }
         let there: HashSet<String> = there.iter().filter_map(|one| one.uid()).collect();
-        for known in self.health.memory.keep(|uid| there.contains(uid)) {
-            known.checks.addresses.iter().for_each(|address| self.health.sessions.forget(address));
+        for state in self.health.states.keep(|uid| there.contains(uid)) {
+            state.checks.addresses.iter().for_each(|address| self.health.sessions.forget(address));
         }
     }
 
@@ -157,7 +157,7 @@ impl Context {
     async fn confirm(&self, cassandra: &Cassandra) -> Result<(), Error> {
         let (uid, generation) =
             (cassandra.uid().unwrap_or_default(), cassandra.metadata.generation.unwrap_or(0));
-        if self.health.memory.of(&uid, |known| known.confirmed) == Some(generation) {
+        if self.health.states.with(&uid, |state| state.confirmed) == Some(generation) {
             return Ok(());
         }
         let (namespace, name) = (cassandra.namespace().unwrap_or_default(), cassandra.name_any());
@@ -165,7 +165,7 @@ impl Context {
         if !halt::is_newest(cassandra, newest.as_ref()) {
             return Err(Error::Outdated(format!("{namespace}/{name}")));
         }
-        self.health.memory.of(&uid, |known| known.confirmed = Some(generation));
+        self.health.states.with(&uid, |state| state.confirmed = Some(generation));
         self.forget_what_is_gone();
         Ok(())
     }
@@ -184,35 +184,35 @@ impl Context {
     /// Applies all objects. While halted it applies none and returns `None`.
     async fn provision(
         &self,
-        plan: &Plan<'_>,
+        resolved: &Resolved<'_>,
         observed: &Observed,
         version: &CassandraVersion,
     ) -> Result<Result<Option<Applied>, Refusal>, Error> {
-        if let Some(refusal) = desired::unfit(plan, observed.has_begun()) {
+        if let Some(refusal) = desired::unfit(resolved, observed.has_begun()) {
             return Ok(Err(refusal));
         }
         if !observed.has_begun() {
-            for needed in [self.user_configuration(plan).await?, self.user_accounts(plan).await?] {
+            for needed in [self.user_configuration(resolved).await?, self.user_accounts(resolved).await?] {
                 if let Err(refusal) = needed {
                     return Ok(Err(refusal));
                 }
             }
         }
-        if !halt::provisioner_may_write(plan.cassandra) {
+        if !halt::provisioner_may_write(resolved.cassandra) {
             return Ok(Ok(None));
         }
-        let objects = desired::objects(plan, version, &self.image);
-        Box::pin(apply(self, plan, observed, objects)).await.map(|applied| Ok(Some(applied)))
+        let objects = desired::objects(resolved, version, &self.image);
+        Box::pin(apply(self, resolved, observed, objects)).await.map(|applied| Ok(Some(applied)))
     }
 
     /// Pods with a missing ServiceAccount are never created, and only an event of their StatefulSet says why.
-    async fn user_accounts(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
-        for name in plan.racks.iter().filter_map(Rack::account).filter(|name| *name != plan.name) {
-            if self.read::<ServiceAccount>(&plan.namespace, name).await?.is_none() {
+    async fn user_accounts(&self, resolved: &Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
+        for name in resolved.racks.iter().filter_map(Rack::account).filter(|name| *name != resolved.name) {
+            if self.read::<ServiceAccount>(&resolved.namespace, name).await?.is_none() {
                 let message = format!(
                     "podTemplate.spec.serviceAccountName: ServiceAccount {}/{name} does not exist; create it, or leave the \
                      field out: the pods need no rights",
-                    plan.namespace
+                    resolved.namespace
                 );
                 return Ok(Err(Refusal::new("ServiceAccountNotFound", message)));
             }
@@ -221,49 +221,50 @@ impl Context {
     }
 
     /// A pod that mounts a missing Secret would wait without an error, see [`desired::lack`].
-    async fn user_configuration(&self, plan: &Plan<'_>) -> Result<Result<(), Refusal>, Error> {
-        let configuration = plan.cassandra.spec.configuration.as_ref();
+    async fn user_configuration(&self, resolved: &Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
+        let configuration = resolved.cassandra.spec.configuration.as_ref();
         let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(Ok(())) };
-        let secret = self.read::<Secret>(&plan.namespace, name).await?;
+        let secret = self.read::<Secret>(&resolved.namespace, name).await?;
         let Some(lack) = desired::lack(secret.as_ref()) else { return Ok(Ok(())) };
-        let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", plan.namespace);
+        let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", resolved.namespace);
         Ok(Err(Refusal::new("ConfigSecretInvalid", message)))
     }
 
     /// The latest result of the health checks. If due, sets up the ring first: superuser and keyspaces.
     async fn check(
         &self,
-        plan: &Plan<'_>,
+        resolved: &Resolved<'_>,
         observed: &Observed,
         credentials: Option<Credentials>,
     ) -> Option<Verdict> {
-        let (uid, memory) = (plan.uid(), &self.health.memory);
-        let may_write = halt::provisioner_may_write(plan.cassandra);
+        let (uid, states) = (resolved.uid(), &self.health.states);
+        let may_write = halt::provisioner_may_write(resolved.cassandra);
         let changed =
-            memory.of(uid, |known| known.pace.look(plan.cassandra.metadata.generation, &observed.pods));
-        let every = Some(self.every(plan.cassandra)).filter(|_| !changed);
-        let in_use = has(plan.cassandra, condition_type::PROVISIONED);
-        let (mut settled, kept_up) = memory.of(uid, |known| (known.settled, known.kept_up.clone()));
+            states.with(uid, |state| state.pace.look(resolved.cassandra.metadata.generation, &observed.pods));
+        let every = Some(self.every(resolved.cassandra)).filter(|_| !changed);
+        let in_use = has(resolved.cassandra, condition_type::PROVISIONED);
+        let (mut bootstrapped, kept_up) =
+            states.with(uid, |state| (state.bootstrapped, state.kept_up.clone()));
         let due = match kept_up {
             Some((looked, Some(_))) => looked.elapsed() >= FLAWED,
-            _ => !settled,
+            _ => !bootstrapped,
         };
         let mut why = "the pods are not all ready yet".to_owned();
         if due && may_write && observed.is_complete() {
-            let done = self.settle(plan, observed, credentials.as_ref(), every, in_use).await;
-            settled = done.is_ok();
+            let done = self.bootstrap(resolved, observed, credentials.as_ref(), every, in_use).await;
+            bootstrapped = done.is_ok();
             if let Err(error) = done {
                 why = error;
             }
         }
-        if !settled && !in_use {
+        if !bootstrapped && !in_use {
             return Some(Verdict::known(&why));
         }
-        let checker = &plan.cassandra.spec.health_checker;
+        let checker = &resolved.cassandra.spec.health_checker;
         let target = Target {
             uid: uid.to_owned(),
-            cluster: plan.kept.cluster.clone(),
-            cassandra: ObjectRef::from_obj(plan.cassandra),
+            cluster: resolved.kept.cluster.clone(),
+            cassandra: ObjectRef::from_obj(resolved.cassandra),
             pods: observed.pods.clone(),
             credentials,
             threshold: u32::try_from(checker.failure_threshold).unwrap_or(1),
@@ -274,16 +275,16 @@ impl Context {
     }
 
     /// Sets up the ring, unless the last attempt failed less than `every` ago; `None`: at once.
-    async fn settle(
+    async fn bootstrap(
         &self,
-        plan: &Plan<'_>,
+        resolved: &Resolved<'_>,
         observed: &Observed,
         credentials: Option<&Credentials>,
         every: Option<Duration>,
         in_use: bool,
     ) -> Result<(), String> {
-        let (uid, Health { memory, sessions, turns, .. }) = (plan.uid(), &self.health);
-        let last = memory.of(uid, |known| known.unsettled.clone());
+        let (uid, Health { states, sessions, turns, .. }) = (resolved.uid(), &self.health);
+        let last = states.with(uid, |state| state.bootstrap_failed.clone());
         if let (Some((tried, why)), Some(every)) = (&last, every)
             && tried.elapsed() < every
         {
@@ -291,27 +292,27 @@ impl Context {
         }
         let addresses = observed.addresses();
         let fewer = if in_use { Fewer::Tell } else { Fewer::Raise };
-        let settling = Box::pin(settle(plan, sessions, &addresses, credentials, fewer));
-        let Some(settled) = turns.take(last.is_some(), settling).await else {
+        let bootstrapping = Box::pin(bootstrap(resolved, sessions, &addresses, credentials, fewer));
+        let Some(bootstrapped) = turns.take(last.is_some(), bootstrapping).await else {
             return Err("it is made ready for clients when other rings have been".to_owned());
         };
-        let flaw = match &settled {
+        let flaw = match &bootstrapped {
             Ok(flaws) if flaws.is_empty() => None,
             Ok(flaws) => Some(Refusal::new("FewerCopies", flaws.join("; "))),
             Err(error) => Some(Refusal::new("NotSettled", error.clone())),
         };
-        memory.of(uid, |known| {
-            known.settled = settled.is_ok();
-            known.kept_up = in_use.then(|| (Instant::now(), flaw));
-            known.unsettled = settled.as_ref().err().map(|why| (Instant::now(), why.clone()));
-            let same = settled.as_ref().err() == last.as_ref().map(|(_, why)| why);
-            known.pace.tried(same && settled.is_err());
+        states.with(uid, |state| {
+            state.bootstrapped = bootstrapped.is_ok();
+            state.kept_up = in_use.then(|| (Instant::now(), flaw));
+            state.bootstrap_failed = bootstrapped.as_ref().err().map(|why| (Instant::now(), why.clone()));
+            let same = bootstrapped.as_ref().err() == last.as_ref().map(|(_, why)| why);
+            state.pace.tried(same && bootstrapped.is_err());
         });
-        settled.map(drop).inspect_err(|error| tracing::debug!("not settled: {error}"))
+        bootstrapped.map(drop).inspect_err(|error| tracing::debug!("not bootstrapped: {error}"))
     }
 
     /// Writes the status if it has changed, and an event for each change worth one.
-    async fn tell(&self, cassandra: &Cassandra, status: CassandraStatus) -> Result<Cassandra, Error> {
+    async fn write_status(&self, cassandra: &Cassandra, status: CassandraStatus) -> Result<Cassandra, Error> {
         let written = self.operator.writer.status(cassandra, &status).await?;
         let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
         for condition in status::news(before, &status.conditions) {
@@ -347,7 +348,7 @@ async fn run_in(
     operator.register_gauges(move || told.all().iter().flat_map(|one| gauges::of(one)).collect());
     let health = Health {
         sessions: Sessions::new(),
-        memory: Memory::default(),
+        states: RingStates::default(),
         queue: queue.clone(),
         turns: Turns::default(),
     };

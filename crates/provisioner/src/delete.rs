@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::cassandra::DeletionPolicy;
 use api::names::{self, CASSANDRA_FINALIZER};
 use api::{Cassandra, labels};
-use desired::{Login, Plan};
+use desired::{Login, Resolved};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -38,7 +38,7 @@ fn removal(policy: DeletionPolicy) -> Removal {
 /// are fine.
 pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<Duration>, Error> {
     const AGAIN: Duration = Duration::from_secs(2);
-    let plan = Plan::of(cassandra);
+    let resolved = Resolved::of(cassandra);
     let finalizers = cassandra.finalizers();
     let Some(position) = finalizers.iter().position(|one| one == CASSANDRA_FINALIZER) else {
         return Ok(None);
@@ -47,20 +47,20 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
     for petset in petsets.iter().filter(|petset| petset.metadata.deletion_timestamp.is_none()) {
         context.operator.writer.delete(&**petset).await?;
     }
-    let pods = plan.pods().any(|pod| context.caches.pods.get(&plan.namespace, &pod).is_some());
+    let pods = resolved.pods().any(|pod| context.caches.pods.get(&resolved.namespace, &pod).is_some());
     if pods || !petsets.is_empty() {
         return Ok(Some(AGAIN));
     }
     let Removal { claims, login } = removal(cassandra.spec.deletion_policy);
     if claims {
-        delete_claims(&plan, context).await?;
+        delete_claims(&resolved, context).await?;
     }
     if login {
-        delete_login(&plan, context).await?;
+        delete_login(&resolved, context).await?;
     }
     context.operator.writer.patch(cassandra, without_finalizer(position)).await?;
-    if let Some(known) = context.health.memory.forget(plan.uid()) {
-        known.checks.addresses.iter().for_each(|address| context.health.sessions.forget(address));
+    if let Some(state) = context.health.states.forget(resolved.uid()) {
+        state.checks.addresses.iter().for_each(|address| context.health.sessions.forget(address));
     }
     tracing::info!("gone, by deletionPolicy {:?}", cassandra.spec.deletion_policy);
     Ok(None)
@@ -73,45 +73,48 @@ fn without_finalizer(position: usize) -> Vec<PatchOperation> {
 }
 
 /// Selected by label and by name, so that claims with the operator's labels that somebody else has created are kept.
-async fn delete_claims(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
+async fn delete_claims(resolved: &Resolved<'_>, context: &Context) -> Result<(), Error> {
     let selector: Vec<_> =
-        labels::selectors(&plan.name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let api = context.operator.api::<PersistentVolumeClaim>(Some(&plan.namespace));
+        labels::selectors(&resolved.name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let api = context.operator.api::<PersistentVolumeClaim>(Some(&resolved.namespace));
     let claims = api.list(&ListParams::default().labels(&selector.join(","))).await.map_err(|source| {
-        let what = format!("the PersistentVolumeClaims of Cassandra {}/{}", plan.namespace, plan.name);
+        let what =
+            format!("the PersistentVolumeClaims of Cassandra {}/{}", resolved.namespace, resolved.name);
         Error::Read { what, source }
     })?;
-    for claim in claims.items.iter().filter(|claim| is_claim_of(plan, &claim.name_any())) {
+    for claim in claims.items.iter().filter(|claim| is_claim_of(resolved, &claim.name_any())) {
         context.operator.writer.delete(claim).await?;
     }
     Ok(())
 }
 
 /// Also claims of pods that no longer exist, such as after a rack was made smaller.
-pub(crate) fn is_claim_of(plan: &Plan, claim: &str) -> bool {
+pub(crate) fn is_claim_of(resolved: &Resolved, claim: &str) -> bool {
     let of_rack = |petset: &str| {
         claim
             .strip_prefix(names::DATA_VOLUME)
             .and_then(|rest| rest.strip_prefix('-')?.strip_prefix(petset)?.strip_prefix('-'))
             .is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
     };
-    plan.racks.iter().any(|rack| of_rack(&rack.petset))
+    resolved.racks.iter().any(|rack| of_rack(&rack.petset))
 }
 
 /// Deletes the auth Secret, if the operator created it for this Cassandra and no other Cassandra uses it.
-async fn delete_login(plan: &Plan<'_>, context: &Context) -> Result<(), Error> {
-    let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
-    let Some(secret) = context.read::<Secret>(&plan.namespace, name).await? else { return Ok(()) };
-    if labels::cassandra_of(secret.labels()) != Some(&plan.name) || is_used_elsewhere(plan, name, context) {
+async fn delete_login(resolved: &Resolved<'_>, context: &Context) -> Result<(), Error> {
+    let Login::Secret { name, external: false } = &resolved.login else { return Ok(()) };
+    let Some(secret) = context.read::<Secret>(&resolved.namespace, name).await? else { return Ok(()) };
+    if labels::cassandra_of(secret.labels()) != Some(&resolved.name)
+        || is_used_elsewhere(resolved, name, context)
+    {
         return Ok(());
     }
     Ok(context.operator.writer.delete(&secret).await?)
 }
 
-fn is_used_elsewhere(plan: &Plan, secret: &str, context: &Context) -> bool {
+fn is_used_elsewhere(resolved: &Resolved, secret: &str, context: &Context) -> bool {
     context.caches.cassandras.all().iter().any(|other| {
-        let other = Plan::of(other);
-        let here = other.namespace == plan.namespace && other.name != plan.name;
+        let other = Resolved::of(other);
+        let here = other.namespace == resolved.namespace && other.name != resolved.name;
         here && matches!(&other.login, Login::Secret { name, .. } if name == secret)
     })
 }
@@ -127,8 +130,8 @@ mod tests {
             "spec": { "version": "1", "topology": { "rack": [{ "name": "a", "replicas": 2 }] } },
         }))
         .unwrap();
-        let plan = Plan::of(&cassandra);
-        let ours = |claim: &str| is_claim_of(&plan, claim);
+        let resolved = Resolved::of(&cassandra);
+        let ours = |claim: &str| is_claim_of(&resolved, claim);
         assert!(ours("data-db-rack-a-0") && ours("data-db-rack-a-12"));
         assert!(!ours("data-db-rack-a-b-0") && !ours("data-db-rack-a-") && !ours("backup-db-rack-a-0"));
         assert!(!ours("data-db-0") && !ours("data-db2-rack-a-0"));

@@ -4,6 +4,7 @@
 //! A reconcile takes the result of the last check and starts the next one when it is due.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,10 @@ use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 use operator::Queue;
 
+use crate::bootstrap::Turns;
 use crate::checks::{Check, Report, Verdict};
-use crate::memory::Memory;
 use crate::observe::PodSeen;
-use crate::settle::Turns;
+use crate::ring_state::RingStates;
 
 /// Which nodes to ask, and how.
 pub struct Target {
@@ -45,7 +46,7 @@ pub struct Health {
     /// One session per node, shared by everything that talks to it.
     pub sessions: Sessions,
     /// Where results are kept.
-    pub memory: Memory,
+    pub states: RingStates,
     /// Queue of reconciles to trigger.
     pub queue: Queue<Cassandra>,
     /// Limits how many rings are set up at once.
@@ -55,8 +56,8 @@ pub struct Health {
 impl Health {
     /// Result of the last round. Starts another round if `every` has passed since the last one began; `None`: at once.
     pub fn look(&self, target: Target, every: Option<Duration>) -> Option<Verdict> {
-        let (verdict, due, gone) = self.memory.of(&target.uid, |known| {
-            let checks = &mut known.checks;
+        let (verdict, due, gone) = self.states.with(&target.uid, |state| {
+            let checks = &mut state.checks;
             let due = !checks.running
                 && checks.started.is_none_or(|started| every.is_none_or(|every| started.elapsed() >= every));
             let addresses: Vec<_> = target.pods.iter().filter_map(|pod| pod.address).collect();
@@ -85,15 +86,15 @@ impl Health {
             tracing::error!("a check of health did not come to its end: {panic}");
             Round::broken()
         });
-        let news = self.memory.still(&target.uid, |known| {
+        let news = self.states.if_known(&target.uid, |state| {
             if round.refused {
-                known.login = None;
+                state.login = None;
             }
             // Nodes without the superuser, or without the operator's keyspace, have started over with empty data.
             if round.refused || round.unwritable {
-                known.settled = false;
+                state.bootstrapped = false;
             }
-            let checks = &mut known.checks;
+            let checks = &mut state.checks;
             checks.running = false;
             let before = checks.verdict.take();
             let (silent, failed) = before.as_ref().map_or((0, 0), |before| (before.silent, before.failed));
@@ -107,7 +108,7 @@ impl Health {
             };
             let news = before.as_ref() != Some(&verdict);
             checks.verdict = Some(verdict);
-            known.pace.tried(!news);
+            state.pace.tried(!news);
             news
         });
         if news == Some(true) {
@@ -144,7 +145,7 @@ impl Round {
                     nodes.push(node);
                     views.push(view);
                 }
-                Err(reason) => silent.push(format!("pod {}: {}", pod.name, reason.story())),
+                Err(reason) => silent.push(format!("pod {}: {}", pod.name, reason)),
             }
         }
         let accepting = if nodes.is_empty() { Err(listed(&silent)) } else { Ok(()) };
@@ -180,12 +181,12 @@ enum Silent {
     Error(Error),
 }
 
-impl Silent {
-    fn story(&self) -> String {
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAddress => "it has no address yet".to_owned(),
-            Self::TooSlow(timeout) => format!("no answer within {timeout:?}"),
-            Self::Error(error) => error.to_string(),
+            Self::NoAddress => f.write_str("it has no address yet"),
+            Self::TooSlow(timeout) => write!(f, "no answer within {timeout:?}"),
+            Self::Error(error) => error.fmt(f),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `controller` shows from top to bottom what happens to a Cassandra: observe, decide, apply, check health, write the status.
 
 mod apply;
+mod bootstrap;
 mod caches;
 mod checks;
 mod context;
@@ -13,13 +14,12 @@ mod error;
 mod gauges;
 mod health;
 mod login;
-mod memory;
 mod missing;
 mod observe;
 mod pace;
 mod password;
 mod recall;
-mod settle;
+mod ring_state;
 mod status;
 
 use anyhow::Context as _;

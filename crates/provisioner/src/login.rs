@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::halt;
 use api::names::SUPERUSER;
 use cassandra::Credentials;
-use desired::{Login, Plan, Refusal};
+use desired::{Login, Refusal, Resolved};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator::patch;
@@ -39,82 +39,82 @@ pub enum Missing {
 }
 
 /// The login of a ring.
-pub async fn find(context: &Context, plan: &Plan<'_>, when_missing: Missing) -> Result<Found, Error> {
-    let Login::Secret { name, external } = &plan.login else { return Ok(Ok(Key::default())) };
-    let (uid, memory) = (plan.uid(), &context.health.memory);
+pub async fn find(context: &Context, resolved: &Resolved<'_>, when_missing: Missing) -> Result<Found, Error> {
+    let Login::Secret { name, external } = &resolved.login else { return Ok(Ok(Key::default())) };
+    let (uid, states) = (resolved.uid(), &context.health.states);
     let remember = |found: &Found, watched: bool| {
         if let Ok(Key { credentials: Some(login), .. }) = found {
-            memory.of(uid, |known| (known.login, known.login_is_watched) = (Some(login.clone()), watched));
+            states.with(uid, |state| (state.login, state.login_is_watched) = (Some(login.clone()), watched));
         }
     };
-    if let Some(secret) = context.caches.secrets.get(&plan.namespace, name) {
-        let found = read(plan, &secret);
+    if let Some(secret) = context.caches.secrets.get(&resolved.namespace, name) {
+        let found = read(resolved, &secret);
         remember(&found, true);
         return Ok(found);
     }
-    let (known, watched) = memory.of(uid, |known| (known.login.clone(), known.login_is_watched));
+    let (known, watched) = states.with(uid, |state| (state.login.clone(), state.login_is_watched));
     if known.is_some() && !watched {
         return Ok(Ok(Key { credentials: known, lost: None }));
     }
     // Not in the cache, which holds only Secrets with our labels: it is the user's own, too new for the cache, or gone.
-    let secret = match (context.read::<Secret>(&plan.namespace, name).await?, known) {
+    let secret = match (context.read::<Secret>(&resolved.namespace, name).await?, known) {
         (Some(secret), _) => secret,
-        (None, _) if *external => return Ok(Err(missing(plan, name, true))),
-        (None, Some(login)) if halt::provisioner_may_write(plan.cassandra) => {
-            put_back(context, plan, name, &login).await?
+        (None, _) if *external => return Ok(Err(missing(resolved, name, true))),
+        (None, Some(login)) if halt::provisioner_may_write(resolved.cassandra) => {
+            put_back(context, resolved, name, &login).await?
         }
         (None, Some(login)) => {
             let message = format!(
                 "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
                  false again, unless the provisioner is started anew before",
-                plan.namespace
+                resolved.namespace
             );
             let lost = Some(Refusal::new("AuthSecretNotFound", message));
             return Ok(Ok(Key { credentials: Some(login), lost }));
         }
-        (None, None) if when_missing == Missing::Tell => return Ok(Err(missing(plan, name, false))),
+        (None, None) if when_missing == Missing::Tell => return Ok(Err(missing(resolved, name, false))),
         (None, None) if when_missing == Missing::Wait => {
             let message = "spec.halted is true: nothing is made before it is false".to_owned();
             return Ok(Err(Refusal::new("Halted", message)));
         }
         (None, None) => {
             let login = Credentials { username: SUPERUSER.to_owned(), password: password(&mut rand::rng()) };
-            context.operator.writer.create(&secret(context, plan, name, &login)).await?
+            context.operator.writer.create(&secret(context, resolved, name, &login)).await?
         }
     };
-    let found = read(plan, &secret);
+    let found = read(resolved, &secret);
     remember(&found, false);
     Ok(found)
 }
 
 async fn put_back(
     context: &Context,
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     name: &str,
     login: &Credentials,
 ) -> Result<Secret, Error> {
-    let secret = context.operator.writer.create(&secret(context, plan, name, login)).await?;
+    let secret = context.operator.writer.create(&secret(context, resolved, name, login)).await?;
     let note = format!(
         "Secret {}/{name} was deleted; it is back with the password that the ring knows. Who deletes it again while no \
          provisioner runs locks everybody out",
-        plan.namespace
+        resolved.namespace
     );
-    context.operator.events.warning(plan.cassandra, "AuthSecretRestored", "PutBack", &note).await;
+    context.operator.events.warning(resolved.cassandra, "AuthSecretRestored", "PutBack", &note).await;
     Ok(secret)
 }
 
-fn secret(context: &Context, plan: &Plan, name: &str, login: &Credentials) -> Secret {
-    desired::auth_secret(plan, name, context.operator.clock.now(), &login.username, &login.password)
+fn secret(context: &Context, resolved: &Resolved, name: &str, login: &Credentials) -> Secret {
+    desired::auth_secret(resolved, name, context.operator.clock.now(), &login.username, &login.password)
 }
 
 /// Protects a Secret that an older release has created from tools that prune objects.
-pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
-    let Login::Secret { name, external: false } = &plan.login else { return Ok(()) };
-    let Some(secret) = context.caches.secrets.get(&plan.namespace, name) else { return Ok(()) };
-    if secret.labels().get(api::labels::INSTANCE) != Some(&plan.name) {
+pub async fn keep(context: &Context, resolved: &Resolved<'_>) -> Result<(), Error> {
+    let Login::Secret { name, external: false } = &resolved.login else { return Ok(()) };
+    let Some(secret) = context.caches.secrets.get(&resolved.namespace, name) else { return Ok(()) };
+    if secret.labels().get(api::labels::INSTANCE) != Some(&resolved.name) {
         return Ok(());
     }
-    let Some((lacks, inherited)) = desired::to_keep(plan, &secret) else { return Ok(()) };
+    let Some((lacks, inherited)) = desired::to_keep(resolved, &secret) else { return Ok(()) };
     let annotations: BTreeMap<_, _> = secret.annotations().clone().into_iter().chain(lacks).collect();
     let labels: BTreeMap<_, _> = secret.labels().iter().filter(|(key, _)| !inherited.contains(key)).collect();
     let marks = [
@@ -125,18 +125,18 @@ pub async fn keep(context: &Context, plan: &Plan<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn read(plan: &Plan, secret: &Secret) -> Found {
+fn read(resolved: &Resolved, secret: &Secret) -> Found {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
     let key =
         |(username, password)| Key { credentials: Some(Credentials { username, password }), lost: None };
     desired::credentials(secret).map(key).map_err(|lack| {
-        let message = format!("Secret {}/{name} is no login: {lack}", plan.namespace);
+        let message = format!("Secret {}/{name} is no login: {lack}", resolved.namespace);
         Refusal::new("AuthSecretMalformed", message)
     })
 }
 
-fn missing(plan: &Plan, name: &str, external: bool) -> Refusal {
-    let secret = format!("Secret {}/{name} does not exist", plan.namespace);
+fn missing(resolved: &Resolved, name: &str, external: bool) -> Refusal {
+    let secret = format!("Secret {}/{name} does not exist", resolved.namespace);
     let message = if external {
         format!(
             "{secret}; spec.authSecret says that it is externally managed: create it with the keys username and password"

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use desired::Plan;
+use desired::Resolved;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::memory::Missing;
 use crate::observe::{Observed, PodSeen};
+use crate::ring_state::Missing;
 
 /// Normally a pod is created in less time than this.
 const SOON: Duration = Duration::from_secs(10);
@@ -18,25 +18,25 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Reports why the first missing pod is not created. Events are read only if it is missing for longer than it normally takes to
 /// create one.
-pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed) {
-    let memory = &context.health.memory;
-    let Some((petset, position)) = absent(context, plan, observed) else {
-        memory.still(plan.uid(), |known| known.missing = None);
+pub async fn explain(context: &Context, resolved: &Resolved<'_>, observed: &mut Observed) {
+    let states = &context.health.states;
+    let Some((petset, position)) = absent(context, resolved, observed) else {
+        states.if_known(resolved.uid(), |state| state.missing = None);
         return;
     };
     let pod = observed.pods[position].name.clone();
-    let missing = memory.of(plan.uid(), |known| {
-        if known.missing.as_ref().is_none_or(|missing| missing.pod != pod) {
-            known.missing = Some(Missing { pod: pod.clone(), since: Instant::now(), asked: None, why: None });
+    let missing = states.with(resolved.uid(), |state| {
+        if state.missing.as_ref().is_none_or(|missing| missing.pod != pod) {
+            state.missing = Some(Missing { pod: pod.clone(), since: Instant::now(), asked: None, why: None });
         }
-        known.missing.clone()
+        state.missing.clone()
     });
     let Some(missing) = missing.filter(|missing| missing.since.elapsed() >= SOON) else { return };
     let mut why = missing.why;
     if missing.asked.is_none_or(|asked| asked.elapsed() >= AGAIN) {
-        why = refusal(context, plan, &petset, &pod).await;
+        why = refusal(context, resolved, &petset, &pod).await;
         let (asked, why) = (Some(Instant::now()), why.clone());
-        memory.still(plan.uid(), |known| known.missing = Some(Missing { asked, why, ..missing }));
+        states.if_known(resolved.uid(), |state| state.missing = Some(Missing { asked, why, ..missing }));
     }
     if let Some(why) = why {
         observed.pods[position].trouble = Some(format!("is not let in: {why}"));
@@ -44,7 +44,7 @@ pub async fn explain(context: &Context, plan: &Plan<'_>, observed: &mut Observed
 }
 
 /// The first pod that is missing although its PetSet exists. `None` if a pod is in trouble, since that says more.
-fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String, usize)> {
+fn absent(context: &Context, resolved: &Resolved, observed: &Observed) -> Option<(String, usize)> {
     if observed.pods.iter().any(|pod| pod.trouble.is_some()) {
         return None;
     }
@@ -52,7 +52,7 @@ fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String
     for rack in &observed.racks {
         let size = usize::try_from(rack.desired).unwrap_or_default();
         let pods = observed.pods.get(first..first + size)?;
-        let is_there = |pod: &PodSeen| context.caches.pods.get(&plan.namespace, &pod.name).is_some();
+        let is_there = |pod: &PodSeen| context.caches.pods.get(&resolved.namespace, &pod.name).is_some();
         if rack.ready.is_some()
             && let Some(position) = pods.iter().position(|pod| !is_there(pod))
         {
@@ -64,10 +64,10 @@ fn absent(context: &Context, plan: &Plan, observed: &Observed) -> Option<(String
 }
 
 /// The API server's message when it refused to create the pod.
-async fn refusal(context: &Context, plan: &Plan<'_>, petset: &str, pod: &str) -> Option<String> {
+async fn refusal(context: &Context, resolved: &Resolved<'_>, petset: &str, pod: &str) -> Option<String> {
     let of = format!("regarding.kind=StatefulSet,regarding.name={petset},reason=FailedCreate");
     let params = ListParams::default().fields(&of).limit(50);
-    let events = context.operator.api::<Event>(Some(&plan.namespace)).list(&params).await;
+    let events = context.operator.api::<Event>(Some(&resolved.namespace)).list(&params).await;
     let events =
         events.inspect_err(|error| tracing::debug!("no events of StatefulSet {petset}: {error}")).ok()?;
     let of_pod = |event: &&Event| {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use api::{PetSet, names};
-use desired::Plan;
+use desired::Resolved;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
@@ -45,25 +45,25 @@ pub struct PodSeen {
 }
 
 /// Reads the caches.
-pub fn observe(plan: &Plan, caches: &Caches, now: Timestamp) -> Observed {
-    let racks = plan.racks.iter().map(|rack| RackSeen {
+pub fn observe(resolved: &Resolved, caches: &Caches, now: Timestamp) -> Observed {
+    let racks = resolved.racks.iter().map(|rack| RackSeen {
         petset: rack.petset.clone(),
         desired: rack.replicas,
-        ready: caches.petsets.get(&plan.namespace, &rack.petset).map(|petset| ready_replicas(&petset)),
+        ready: caches.petsets.get(&resolved.namespace, &rack.petset).map(|petset| ready_replicas(&petset)),
     });
-    let pods = plan.pods().map(|name| match caches.pods.get(&plan.namespace, &name) {
+    let pods = resolved.pods().map(|name| match caches.pods.get(&resolved.namespace, &name) {
         Some(pod) => seen(name, &pod, now),
         None => PodSeen { name, address: None, ready: false, trouble: None },
     });
     let pods: Vec<_> = pods.collect();
-    Observed { racks: racks.collect(), joins: joins(plan, &pods), pods }
+    Observed { racks: racks.collect(), joins: joins(resolved, &pods), pods }
 }
 
 /// The first pod in the order of joining that is neither ready nor known as a member.
-fn joins(plan: &Plan, pods: &[PodSeen]) -> Option<String> {
-    let members = plan.cassandra.status.as_ref().map(|status| &status.host_ids);
+fn joins(resolved: &Resolved, pods: &[PodSeen]) -> Option<String> {
+    let members = resolved.cassandra.status.as_ref().map(|status| &status.host_ids);
     let waits = |pod: &&PodSeen| !pod.ready && members.is_none_or(|ids| !ids.contains_key(&pod.name));
-    let mut order = plan.order().into_iter();
+    let mut order = resolved.order().into_iter();
     order.find_map(|host| {
         let name = host.split('.').next()?;
         Some(pods.iter().find(|pod| pod.name == name).filter(waits)?.name.clone())
@@ -191,11 +191,11 @@ mod tests {
         .unwrap();
         let ids = members.iter().map(|pod| ((*pod).to_owned(), "1".to_owned()));
         cassandra.status.get_or_insert_default().host_ids = ids.collect();
-        let plan = Plan::of(&cassandra);
-        let pods = plan.pods().map(|name| {
+        let resolved = Resolved::of(&cassandra);
+        let pods = resolved.pods().map(|name| {
             let ready = ready.contains(&name.as_str());
             PodSeen { name, address: None, ready, trouble: None }
         });
-        assert_eq!(joins(&plan, &pods.collect::<Vec<_>>()).as_deref(), next);
+        assert_eq!(joins(&resolved, &pods.collect::<Vec<_>>()).as_deref(), next);
     }
 }

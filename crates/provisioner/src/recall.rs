@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{PetSet, names};
-use desired::{Kept, Plan, Refusal, noted};
+use desired::{Kept, Refusal, Resolved, noted};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -13,47 +13,48 @@ use crate::context::Context;
 use crate::delete::is_claim_of;
 use crate::error::Error;
 
-/// Puts the values that the ring keeps into the plan. Until all nodes were up once, the user can still change the settings.
-pub async fn recall(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
-    if let Err(refusal) = named(context, plan).await? {
+/// Puts the values that the ring keeps into the resolved. Until all nodes were up once, the user can still change the settings.
+pub async fn recall(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
+    if let Err(refusal) = named(context, resolved).await? {
         return Ok(Err(refusal));
     }
-    let known = plan.cassandra.status.as_ref().is_some_and(|status| !status.host_ids.is_empty());
-    if !known && !plan.kept.fixed.is_empty() {
-        let settings = user_settings(context, plan).await?;
-        plan.kept.choose(|setting| settings.iter().find_map(|text| settings::value(text, setting)));
+    let known = resolved.cassandra.status.as_ref().is_some_and(|status| !status.host_ids.is_empty());
+    if !known && !resolved.kept.fixed.is_empty() {
+        let settings = user_settings(context, resolved).await?;
+        resolved.kept.choose(|setting| settings.iter().find_map(|text| settings::value(text, setting)));
     }
     Ok(Ok(()))
 }
 
 /// The cluster name and the name of the Secret. Volume claims are listed only if there is no PetSet.
-async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refusal>, Error> {
-    let petsets: Vec<Arc<PetSet>> = plan
+async fn named(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
+    let petsets: Vec<Arc<PetSet>> = resolved
         .racks
         .iter()
-        .filter_map(|rack| context.caches.petsets.get(&plan.namespace, &rack.petset))
+        .filter_map(|rack| context.caches.petsets.get(&resolved.namespace, &rack.petset))
         .collect();
     let petsets: Vec<&PetSet> = petsets.iter().map(|petset| &**petset).collect();
-    if let Some(kept) = Kept::of(&plan.name, &petsets) {
-        plan.kept = kept;
+    if let Some(kept) = Kept::of(&resolved.name, &petsets) {
+        resolved.kept = kept;
         return Ok(Ok(()));
     }
-    let api = context.operator.api::<PersistentVolumeClaim>(Some(&plan.namespace));
+    let api = context.operator.api::<PersistentVolumeClaim>(Some(&resolved.namespace));
     let claims = api.list_metadata(&ListParams::default()).await.map_err(|source| {
-        let what = format!("the PersistentVolumeClaims of Cassandra {}/{}", plan.namespace, plan.name);
+        let what =
+            format!("the PersistentVolumeClaims of Cassandra {}/{}", resolved.namespace, resolved.name);
         Error::Read { what, source }
     })?;
-    let ours = claims.items.iter().filter(|claim| is_claim_of(plan, &claim.name_any()));
+    let ours = claims.items.iter().filter(|claim| is_claim_of(resolved, &claim.name_any()));
     let noted: BTreeMap<_, _> = ours
-        .map(|claim| (claim.name_any(), noted(claim.metadata.annotations.as_ref()).unwrap_or(&plan.name)))
+        .map(|claim| (claim.name_any(), noted(claim.metadata.annotations.as_ref()).unwrap_or(&resolved.name)))
         .collect();
     let clusters: BTreeSet<_> = noted.values().copied().collect();
     match clusters.into_iter().collect::<Vec<_>>()[..] {
         [] => Ok(Ok(())),
         // The volumes carry no note of the settings that their data was written with.
         [one] => {
-            one.clone_into(&mut plan.kept.cluster);
-            plan.kept.fixed.clear();
+            one.clone_into(&mut resolved.kept.cluster);
+            resolved.kept.fixed.clear();
             Ok(Ok(()))
         }
         _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
@@ -61,10 +62,10 @@ async fn named(context: &Context, plan: &mut Plan<'_>) -> Result<Result<(), Refu
 }
 
 /// The user's settings; the inline ones win over those of the Secret.
-async fn user_settings(context: &Context, plan: &Plan<'_>) -> Result<Vec<String>, Error> {
-    let Some(configuration) = &plan.cassandra.spec.configuration else { return Ok(vec![]) };
+async fn user_settings(context: &Context, resolved: &Resolved<'_>) -> Result<Vec<String>, Error> {
+    let Some(configuration) = &resolved.cassandra.spec.configuration else { return Ok(vec![]) };
     let secret = match &configuration.secret_name {
-        Some(name) => context.read::<Secret>(&plan.namespace, name).await?,
+        Some(name) => context.read::<Secret>(&resolved.namespace, name).await?,
         None => None,
     };
     let data = secret.and_then(|secret| secret.data?.remove(names::CONFIG_KEY));

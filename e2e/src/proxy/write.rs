@@ -26,8 +26,11 @@ pub struct Write {
 }
 
 impl Write {
-    /// `None` for a read and for the lease.
+    /// `None` for a read, for a dry run, which stores nothing, and for the lease.
     pub(super) fn of(parts: &Parts, body: &[u8]) -> Option<Self> {
+        if parts.uri.query().is_some_and(|query| query.contains("dryRun=All")) {
+            return None;
+        }
         let verb = match parts.method {
             Method::POST => "create",
             Method::PUT => "update",

@@ -185,7 +185,7 @@ impl Stage {
     /// Keeps what a person needs to find the cause.
     pub fn evidence(&self, name: &str) {
         let log = kubectl(&["logs", "-n", NAMESPACE, load::POD]).unwrap_or_else(|error| error.to_string());
-        let writes = [self.provisioner.story(), self.ops_manager.story()].join("\n");
+        let writes = [self.provisioner.log(), self.ops_manager.log()].join("\n");
         for (kind, content) in [("state", state(NAMESPACE)), ("load", log), ("writes", writes)] {
             // The row has failed already, and says so.
             _ = fs::write(self.folder.join(format!("{name}.{kind}.txt")), content);

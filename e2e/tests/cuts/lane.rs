@@ -228,7 +228,7 @@ impl Lane {
 
     /// Keeps what a person needs to find the cause.
     fn evidence(&self, cut: Cut) {
-        let writes = self.operators.each_ref().map(Operator::story).join("\n");
+        let writes = self.operators.each_ref().map(Operator::log).join("\n");
         for (kind, content) in [("state", state(&self.namespace)), ("writes", writes)] {
             // The cut has failed already, and says so.
             _ = fs::write(self.folder.join(format!("{cut}.{kind}.txt")), content);

@@ -81,10 +81,10 @@ async fn the_second_replica_follows_and_takes_over_a_released_lease_at_once() {
     first.leader.acquired().await;
     let second = replica(&api, "second");
     seconds(60).await;
-    assert!(first.leader.still() && !second.leader.still());
+    assert!(first.leader.is_leading() && !second.leader.is_leading());
     first.stop.cancel();
     first.task.await.unwrap().unwrap();
-    assert!(!first.leader.still());
+    assert!(!first.leader.is_leading());
     let released = Instant::now();
     second.leader.acquired().await;
     assert!(released.elapsed() <= RETRY);
@@ -100,7 +100,7 @@ async fn a_silent_leader_stops_to_write_before_another_begins() {
     first.task.abort();
     let second = replica(&api, "second");
     seconds(11).await;
-    assert!(!first.leader.still() && !second.leader.still());
+    assert!(!first.leader.is_leading() && !second.leader.is_leading());
     second.leader.acquired().await;
     assert_eq!(holder(&api), ("second".to_owned(), 1));
 }
@@ -113,7 +113,7 @@ async fn a_leader_that_cannot_renew_ends_with_an_error() {
     api.fail_after(0);
     let error = first.task.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("no renewal for 10 s"), "{error}");
-    assert!(!first.leader.still());
+    assert!(!first.leader.is_leading());
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn a_short_failure_or_a_lost_answer_does_not_cost_the_lease() {
     seconds(10).await;
     api.lose_answer(1);
     seconds(10).await;
-    assert!(first.leader.still());
+    assert!(first.leader.is_leading());
     assert_eq!(holder(&api), ("first".to_owned(), 0));
 }
 
@@ -154,5 +154,5 @@ async fn a_leader_whose_lease_was_deleted_ends_too_because_another_may_have_made
 
 #[test]
 fn without_election_this_replica_always_leads() {
-    assert!(Leader::always().still());
+    assert!(Leader::always().is_leading());
 }

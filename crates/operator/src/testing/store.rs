@@ -186,7 +186,7 @@ impl Store {
         }
         let verb = if stored.is_some() { "MODIFIED" } else { "ADDED" };
         self.objects.insert(key.clone(), object.clone());
-        self.tell(Change { version, verb, key: key.clone(), object: object.clone() });
+        self.notify(Change { version, verb, key: key.clone(), object: object.clone() });
         object
     }
 
@@ -207,7 +207,7 @@ impl Store {
         let version = self.next_version();
         let uid = object["metadata"]["uid"].clone();
         object["metadata"]["resourceVersion"] = json!(version.to_string());
-        self.tell(Change { version, verb: "DELETED", key: key.clone(), object });
+        self.notify(Change { version, verb: "DELETED", key: key.clone(), object });
         for owned in self.owned_by(&uid) {
             self.delete(&owned);
         }
@@ -237,7 +237,7 @@ impl Store {
         *self.version.borrow() + 1
     }
 
-    fn tell(&mut self, change: Change) {
+    fn notify(&mut self, change: Change) {
         let version = change.version;
         self.history.push(change);
         self.version.send_replace(version);

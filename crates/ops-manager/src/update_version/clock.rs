@@ -14,17 +14,18 @@ use super::timeout;
 
 /// How far the update has got in its present direction, as a number: counts the answered halt, the PetSets with the image, the
 /// renewed pods, and the final wait for Ready. Before it begins: 1 while the image is pulled.
-fn reached(seen: &Observed, step: &str) -> u32 {
-    let status = seen.request.status.as_ref();
+fn reached(observed: &Observed, step: &str) -> u32 {
+    let status = observed.request.status.as_ref();
     let Some(record) = status.and_then(|status| status.update_version.as_ref()) else {
         return u32::from(step == PULL);
     };
     let goal = goal(record);
-    let uid = seen.request.uid().unwrap_or_default();
+    let uid = observed.request.uid().unwrap_or_default();
     let halted = |c: &api::Cassandra| Halt::of(c).is_of(&uid) && halt::is_answered(c);
-    let halted = seen.cassandra.as_deref().is_some_and(halted);
-    let racks = seen.racks.iter().filter(|rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image));
-    let pods = seen.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| is_done(pod, goal));
+    let halted = observed.cassandra.as_deref().is_some_and(halted);
+    let racks =
+        observed.racks.iter().filter(|rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image));
+    let pods = observed.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| is_done(pod, goal));
     let all = usize::from(halted) + racks.count() + pods.count() + usize::from(step == READY);
     u32::try_from(all).unwrap_or(u32::MAX)
 }
@@ -36,37 +37,37 @@ fn is_past(record: &StepRecord, name: &str, reached: u32, now: Timestamp) -> boo
 }
 
 /// The record to write for the step under way: the old one as long as it is valid.
-pub(super) fn started(seen: &Observed, old: Option<&StepRecord>, name: String) -> StepRecord {
-    let reached = reached(seen, &name);
-    match old.filter(|old| !is_past(old, &name, reached, seen.now)) {
+pub(super) fn started(observed: &Observed, old: Option<&StepRecord>, name: String) -> StepRecord {
+    let reached = reached(observed, &name);
+    match old.filter(|old| !is_past(old, &name, reached, observed.now)) {
         Some(old) => {
             StepRecord { name, started: old.started.clone(), reached: Some(old.reached.unwrap_or(reached)) }
         }
-        None => StepRecord { name, started: Time(seen.now), reached: Some(reached) },
+        None => StepRecord { name, started: Time(observed.now), reached: Some(reached) },
     }
 }
 
 /// Whether the step has taken longer than allowed.
-pub(super) fn overdue(seen: &Observed, step: &str) -> bool {
-    let limit = SignedDuration::try_from(timeout::of(&seen.request)).unwrap_or(SignedDuration::MAX);
-    took(seen, step).is_some_and(|took| took > limit)
+pub(super) fn overdue(observed: &Observed, step: &str) -> bool {
+    let limit = SignedDuration::try_from(timeout::of(&observed.request)).unwrap_or(SignedDuration::MAX);
+    took(observed, step).is_some_and(|took| took > limit)
 }
 
 /// How long the step has been under way, as far as this replica has led. Earlier time does not count: the record was written by
 /// another replica's clock, and possibly nobody was leading in between.
-fn took(seen: &Observed, step: &str) -> Option<SignedDuration> {
-    let record = seen.request.status.as_ref()?.step.as_ref()?;
-    let past = is_past(record, step, reached(seen, step), seen.now);
-    (!past).then(|| since(seen, record.started.0))
+fn took(observed: &Observed, step: &str) -> Option<SignedDuration> {
+    let record = observed.request.status.as_ref()?.step.as_ref()?;
+    let past = is_past(record, step, reached(observed, step), observed.now);
+    (!past).then(|| since(observed, record.started.0))
 }
 
 /// Like `took`, but `None` if the update waited for something else last.
-pub(super) fn alone(seen: &Observed, step: &str) -> Option<SignedDuration> {
-    let record = seen.request.status.as_ref()?.step.as_ref()?;
-    took(seen, step).filter(|_| record.name == step)
+pub(super) fn alone(observed: &Observed, step: &str) -> Option<SignedDuration> {
+    let record = observed.request.status.as_ref()?.step.as_ref()?;
+    took(observed, step).filter(|_| record.name == step)
 }
 
 /// Time since a recorded moment, as far as this replica has led.
-pub(super) fn since(seen: &Observed, moment: Timestamp) -> SignedDuration {
-    seen.now.duration_since(moment.max(seen.since))
+pub(super) fn since(observed: &Observed, moment: Timestamp) -> SignedDuration {
+    observed.now.duration_since(moment.max(observed.since))
 }

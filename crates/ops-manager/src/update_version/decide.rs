@@ -9,28 +9,30 @@ use super::observe::Observed;
 use super::pending::pending;
 use super::progressing::progressing;
 use super::step::Step;
-use super::{pull, refusal};
+use super::{image_pull, refusal};
 
 /// Returns the next step.
-pub fn next_step(seen: &Observed) -> Step {
-    let step = decide(seen);
+pub fn next_step(observed: &Observed) -> Step {
+    let step = decide(observed);
     // A write is given up only after the API server has refused it, so it is tried at least once.
     let is_wait = matches!(step, Step::Wait(_) | Step::Pull { .. } | Step::Evict { .. });
     let step = match step.timed() {
-        Some(name) if overdue(seen, &name) && (is_wait || refusal::told(seen, &step).is_some()) => {
-            give_up(seen, &step)
+        Some(name)
+            if overdue(observed, &name) && (is_wait || refusal::last_message(observed, &step).is_some()) =>
+        {
+            give_up(observed, &step)
         }
         _ => step,
     };
-    pull::nothing_left(seen, step)
+    image_pull::nothing_left(observed, step)
 }
 
-fn decide(seen: &Observed) -> Step {
-    let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
+fn decide(observed: &Observed) -> Step {
+    let record = observed.request.status.as_ref().and_then(|s| s.update_version.as_ref());
     match record {
-        _ if seen.request.phase().is_final() => ended(seen),
-        None if seen.request.metadata.deletion_timestamp.is_some() => released(&seen.request),
-        None => pending(seen),
-        Some(record) => progressing(seen, record),
+        _ if observed.request.phase().is_final() => ended(observed),
+        None if observed.request.metadata.deletion_timestamp.is_some() => released(&observed.request),
+        None => pending(observed),
+        Some(record) => progressing(observed, record),
     }
 }

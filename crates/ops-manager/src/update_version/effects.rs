@@ -1,6 +1,6 @@
 //! Carries out steps: each is a change in the API server, conditional on the object version that the step was decided on.
 
-use api::halt::OWNER;
+use api::halt::HALTED_BY;
 use api::names::{CONTAINER, INIT_CONTAINER, OPS_REQUEST_FINALIZER};
 use api::{Cassandra, CassandraOpsRequest, PetSet};
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
-use super::puller::{self, Place, Puller};
+use super::pull_pod::{self, Place, PullPod};
 use super::step::Step;
 use crate::context::Context;
 
@@ -27,9 +27,9 @@ pub struct Effect {
 }
 
 /// Carries out the step. Steps that only change the status of the request do nothing here.
-pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<Effect, WriteError> {
+pub async fn perform(context: &Context, observed: &Observed, step: &Step) -> Result<Effect, WriteError> {
     let writer = &context.operator.writer;
-    let request = &*seen.request;
+    let request = &*observed.request;
     let mut effect = Effect::default();
     match step {
         Step::Begin { .. } => {
@@ -41,18 +41,18 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
             writer.patch(request, release(request)).await?;
         }
         Step::Halt => {
-            if let Some(cassandra) = &seen.cassandra {
+            if let Some(cassandra) = &observed.cassandra {
                 effect.note = lifted_by(context, request, cassandra).await;
                 writer.patch(&**cassandra, halt(cassandra, &request.uid().unwrap_or_default())).await?;
             }
         }
         Step::Resume => {
-            if let Some(cassandra) = &seen.cassandra {
+            if let Some(cassandra) = &observed.cassandra {
                 writer.patch(&**cassandra, resume(cassandra)).await?;
             }
         }
         Step::SetVersion { name } => {
-            if let Some(cassandra) = &seen.cassandra {
+            if let Some(cassandra) = &observed.cassandra {
                 writer.patch(&**cassandra, vec![replace(&["spec", "version"], json!(name))]).await?;
             }
         }
@@ -62,9 +62,9 @@ pub async fn perform(context: &Context, seen: &Observed, step: &Step) -> Result<
                 writer.patch(&*petset, set_image(&petset, image)).await?;
             }
         }
-        Step::Pull { image, places } => effect.note = pull(context, seen, image, places).await?,
-        Step::RemovePullers { pods } => {
-            for Puller { name, uid, .. } in pods {
+        Step::Pull { image, places } => effect.note = pull(context, observed, image, places).await?,
+        Step::RemovePullPods { pods } => {
+            for PullPod { name, uid, .. } in pods {
                 writer.delete(&identity(request, name, uid)).await?;
             }
         }
@@ -89,7 +89,7 @@ fn halt(cassandra: &Cassandra, uid: &str) -> Vec<PatchOperation> {
     if cassandra.metadata.annotations.is_none() {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
-    operations.push(add(&["metadata", "annotations", OWNER], json!(uid)));
+    operations.push(add(&["metadata", "annotations", HALTED_BY], json!(uid)));
     operations
 }
 
@@ -99,7 +99,7 @@ async fn lifted_by(
     request: &CassandraOpsRequest,
     cassandra: &Cassandra,
 ) -> Option<String> {
-    if cassandra.annotations().get(OWNER) != request.uid().as_ref() {
+    if cassandra.annotations().get(HALTED_BY) != request.uid().as_ref() {
         return None;
     }
     let api = context.operator.api::<Cassandra>(request.namespace().as_deref());
@@ -121,8 +121,8 @@ async fn lifted_by(
 /// Lifts a halt and removes its mark.
 pub fn resume(cassandra: &Cassandra) -> Vec<PatchOperation> {
     let mut operations = vec![add(&["spec", "halted"], json!(false))];
-    if cassandra.annotations().contains_key(OWNER) {
-        operations.push(remove(&["metadata", "annotations", OWNER]));
+    if cassandra.annotations().contains_key(HALTED_BY) {
+        operations.push(remove(&["metadata", "annotations", HALTED_BY]));
     }
     operations
 }
@@ -154,19 +154,19 @@ fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
 /// Creates the pods that pull the image. Returns why the API server refuses them, if it does: quota, admission, a missing right.
 async fn pull(
     context: &Context,
-    seen: &Observed,
+    observed: &Observed,
     image: &str,
     places: &[Place],
 ) -> Result<Option<String>, WriteError> {
-    let namespace = seen.request.namespace().unwrap_or_default();
-    let user = seen.target.as_ref().map_or(0, |target| target.spec.security_context.run_as_user);
-    let classes = known_to_target::classes(seen);
+    let namespace = observed.request.namespace().unwrap_or_default();
+    let user = observed.target.as_ref().map_or(0, |target| target.spec.security_context.run_as_user);
+    let classes = known_to_target::classes(observed);
     for place in places {
         let petset = context.petsets.get(&namespace, &place.petset);
         let Some(template) = petset.as_ref().and_then(|petset| petset.spec.template.spec.as_ref()) else {
             continue;
         };
-        let pod = puller::pod(&seen.request, place, template, image, user, &classes);
+        let pod = pull_pod::pod(&observed.request, place, template, image, user, &classes);
         match context.operator.writer.create(&pod).await {
             Ok(_) => {}
             Err(WriteError::Refused { message, .. }) => return Ok(Some(message)),

@@ -13,10 +13,10 @@ use super::step::{Outcome, Step};
 use super::{refusal, timeout};
 
 /// Cleans up after a request that has ended: lifts its halt (with one exception) and removes its finalizer.
-pub(super) fn ended(seen: &Observed) -> Step {
-    let request = &seen.request;
+pub(super) fn ended(observed: &Observed) -> Step {
+    let request = &observed.request;
     let uid = request.uid().unwrap_or_default();
-    let halted = seen.alive().is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
+    let halted = observed.alive().is_some_and(|cassandra| Halt::of(cassandra).is_of(&uid));
     match (halted, keeps_halt(request)) {
         (true, false) => Step::Resume,
         // Keep the request: without it nobody would know why the ring must be left alone, and the halt would be lifted.
@@ -42,30 +42,31 @@ pub(super) fn released(request: &CassandraOpsRequest) -> Step {
 }
 
 /// The next step after one that took too long.
-pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
+pub(super) fn give_up(observed: &Observed, step: &Step) -> Step {
     let what = match step {
         Step::Wait(wait) => wait.message.clone(),
         Step::Evict { pod } => {
-            blocked(seen, &pod.name).unwrap_or_else(|| format!("pod {} could not be evicted", pod.name))
+            blocked(observed, &pod.name).unwrap_or_else(|| format!("pod {} could not be evicted", pod.name))
         }
         Step::Pull { image, .. } => format!("image {image} could not be pulled on the nodes of the ring"),
         _ => String::new(),
     };
-    let what = refusal::told(seen, step).unwrap_or(what);
-    let lifted = lifted(seen).map(|lifted| format!("; {lifted}")).unwrap_or_default();
-    let cause = format!("{what} (for longer than {}){lifted}", timeout::text(&seen.request));
-    let record = seen.request.status.as_ref().and_then(|s| s.update_version.as_ref());
+    let what = refusal::last_message(observed, step).unwrap_or(what);
+    let lifted = lifted(observed).map(|lifted| format!("; {lifted}")).unwrap_or_default();
+    let cause = format!("{what} (for longer than {}){lifted}", timeout::text(&observed.request));
+    let record = observed.request.status.as_ref().and_then(|s| s.update_version.as_ref());
     let versioned = |record: &UpdateVersionRecord| {
         record.source.name != record.target.name
-            && seen.alive().is_some_and(|c| c.spec.version == record.target.name)
+            && observed.alive().is_some_and(|c| c.spec.version == record.target.name)
     };
-    let halted = seen.alive().is_some_and(|c| Halt::of(c).is_of(&seen.request.uid().unwrap_or_default()));
+    let halted =
+        observed.alive().is_some_and(|c| Halt::of(c).is_of(&observed.request.uid().unwrap_or_default()));
     match record {
         None => Step::Finish(Outcome::Failed(format!("{cause}. Nothing was touched"))),
         // The ring is where it should be. It stays halted until the API server lets the halt be lifted; that is retried.
         Some(record) if *step == Step::Resume => Step::Finish(Outcome::Failed(format!(
             "{}. The Cassandra stays halted until its halt can be lifted: {cause}",
-            settled(seen, record)
+            settled(observed, record)
         ))),
         Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Stuck(format!(
             "{}. The roll-back could not finish: {cause}. The Cassandra {}; \
@@ -74,7 +75,7 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
             if halted { "stays halted" } else { "could not be halted again" },
         ))),
         // The ring was whole on the target when the version was set. Problems since then do not justify keeping the halt.
-        Some(record) if versioned(record) && halted && is_at(seen, &record.target) => Step::Resume,
+        Some(record) if versioned(record) && halted && is_at(observed, &record.target) => Step::Resume,
         Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
             "{cause}. The Cassandra has version {} and is resumed",
             record.target.name
@@ -84,8 +85,8 @@ pub(super) fn give_up(seen: &Observed, step: &Step) -> Step {
 }
 
 /// A message about who lifts the halt of this request, if somebody does.
-fn lifted(seen: &Observed) -> Option<&str> {
-    let status = seen.request.status.as_ref()?;
+fn lifted(observed: &Observed) -> Option<&str> {
+    let status = observed.request.status.as_ref()?;
     condition::get(&status.conditions, HALT_LIFTED).map(|lifted| lifted.message.as_str())
 }
 
@@ -93,8 +94,8 @@ fn lifted(seen: &Observed) -> Option<&str> {
 pub(super) const HALT_LIFTED: &str = "HaltLifted";
 
 /// The message when a budget last blocked the eviction of the pod.
-fn blocked(seen: &Observed, pod: &str) -> Option<String> {
-    let conditions = &seen.request.status.as_ref()?.conditions;
+fn blocked(observed: &Observed, pod: &str) -> Option<String> {
+    let conditions = &observed.request.status.as_ref()?.conditions;
     let evictions = ["EvictPod--", "RollBackEvictPod--"];
     let mut told = evictions.iter().filter_map(|type_| condition::get(conditions, &format!("{type_}{pod}")));
     told.rfind(|eviction| eviction.status == "False").map(|eviction| eviction.message.clone())

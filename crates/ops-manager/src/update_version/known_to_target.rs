@@ -25,8 +25,8 @@ use api::CassandraVersion;
 use cassandra::schema::Use;
 use semver::Version;
 
+use super::image_pull;
 use super::observe::{Observed, release};
-use super::pull;
 use super::step::{Outcome, Step};
 
 /// Type of the condition.
@@ -37,16 +37,16 @@ const REASON: &str = "UnknownToTarget";
 const NAMED: usize = 5;
 
 /// Denies a request whose target does not know something in use.
-pub(super) fn refused(seen: &Observed) -> Option<Step> {
-    let checked = check(seen)?;
-    let message = checked.refusal(seen)?;
+pub(super) fn refused(observed: &Observed) -> Option<Step> {
+    let checked = check(observed)?;
+    let message = checked.refusal(observed)?;
     Some(Step::Finish(Outcome::Denied { reason: REASON, message }))
 }
 
 /// The condition to set: status, reason and message. `None`: the ring was not asked.
-pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
-    let checked = check(seen)?;
-    if let Some(message) = checked.refusal(seen) {
+pub(super) fn condition(observed: &Observed) -> Option<(bool, &'static str, String)> {
+    let checked = check(observed)?;
+    if let Some(message) = checked.refusal(observed) {
         return Some((false, REASON, message));
     }
     if !checked.unsure.is_empty() {
@@ -63,8 +63,8 @@ pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
 }
 
 /// The classes that the pods that pull the image must look for.
-pub(super) fn classes(seen: &Observed) -> Vec<String> {
-    let schema = seen.ring.as_ref().and_then(|ring| ring.names.schema.as_ref());
+pub(super) fn classes(observed: &Observed) -> Vec<String> {
+    let schema = observed.ring.as_ref().and_then(|ring| ring.names.schema.as_ref());
     let uses = schema.and_then(|schema| schema.as_ref().ok()).map_or(&[][..], Vec::as_slice);
     look::askable(foreign(uses).into_keys())
 }
@@ -80,21 +80,21 @@ struct Checked {
     limit: Option<String>,
 }
 
-fn check(seen: &Observed) -> Option<Checked> {
-    let names = &seen.ring.as_ref()?.names;
-    let target = Version::parse(&seen.target.as_ref()?.spec.version).ok()?;
+fn check(observed: &Observed) -> Option<Checked> {
+    let names = &observed.ring.as_ref()?.names;
+    let target = Version::parse(&observed.target.as_ref()?.spec.version).ok()?;
     let mut checked = Checked::default();
     match names.schema.as_ref()? {
         Ok(uses) => {
             checked.findings.extend(unknown_to(&target, uses));
-            checked.image(seen, uses);
+            checked.image(observed, uses);
         }
         Err(why) => checked.unsure.push(format!("the schema could not be asked for: {why}")),
     }
     match &names.settings {
         Some(Ok(settings)) => {
             checked.findings.extend(not_loaded_by(&target, settings));
-            checked.limit = seen.current.as_deref().and_then(|current| limit(current, &target, settings));
+            checked.limit = observed.current.as_deref().and_then(|current| limit(current, &target, settings));
         }
         Some(Err(why)) => checked.unsure.push(format!("the settings could not be read: {why}")),
         None => {}
@@ -104,12 +104,12 @@ fn check(seen: &Observed) -> Option<Checked> {
 
 impl Checked {
     /// Checks the classes of the user's. If the pods may bring classes of their own, the image alone does not tell.
-    fn image(&mut self, seen: &Observed, uses: &[Use]) {
+    fn image(&mut self, observed: &Observed, uses: &[Use]) {
         let foreign = foreign(uses);
-        let Some(target) = seen.target.as_deref().map(release).filter(|_| !foreign.is_empty()) else {
+        let Some(target) = observed.target.as_deref().map(release).filter(|_| !foreign.is_empty()) else {
             return;
         };
-        if seen.racks.iter().any(|rack| rack.brings_classes) {
+        if observed.racks.iter().any(|rack| rack.brings_classes) {
             let classes: Vec<String> = foreign.into_keys().collect();
             self.unsure.push(format!(
                 "{} may come with a volume or a variable of the pods, where nobody looks",
@@ -117,12 +117,12 @@ impl Checked {
             ));
             return;
         }
-        let pullers = || seen.pullers.iter().filter(|puller| puller.image == target.image);
+        let pull_pods = || observed.pull_pods.iter().filter(|pull_pod| pull_pod.image == target.image);
         let mut unseen = vec![];
         for (class, uses) in foreign {
-            let answers = pullers().filter(|puller| puller.look.asked.contains(&class));
+            let answers = pull_pods().filter(|pull_pod| pull_pod.look.asked.contains(&class));
             let found: Vec<bool> =
-                answers.filter_map(|puller| Some(puller.look.found.as_ref()?.contains(&class))).collect();
+                answers.filter_map(|pull_pod| Some(pull_pod.look.found.as_ref()?.contains(&class))).collect();
             if found.is_empty() {
                 unseen.push(class);
             } else if found.contains(&false) {
@@ -132,7 +132,7 @@ impl Checked {
         if unseen.is_empty() {
             return;
         }
-        if pull::before(seen, &target).is_some() {
+        if image_pull::before(observed, &target).is_some() {
             self.open = unseen;
         } else {
             let classes = list(&unseen, "class");
@@ -140,11 +140,11 @@ impl Checked {
         }
     }
 
-    fn refusal(&self, seen: &Observed) -> Option<String> {
+    fn refusal(&self, observed: &Observed) -> Option<String> {
         if self.findings.is_empty() {
             return None;
         }
-        let name = release(seen.target.as_deref()?).name;
+        let name = release(observed.target.as_deref()?).name;
         let named: Vec<String> = self.findings.iter().take(NAMED).map(Finding::to_string).collect();
         let more = match self.findings.len().saturating_sub(NAMED) {
             0 => String::new(),

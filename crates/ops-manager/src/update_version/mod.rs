@@ -6,20 +6,20 @@ mod decide;
 mod effects;
 mod ending;
 mod goal;
+mod image_pull;
 mod known_to_target;
 mod node;
 mod observe;
 mod pending;
 mod probe;
 mod progressing;
-mod pull;
-mod puller;
+mod pull_pod;
 mod refusal;
 mod rehearsal;
 mod replication;
+mod report;
 mod rolling;
 mod step;
-mod story;
 mod timeout;
 mod way_back;
 
@@ -29,9 +29,9 @@ pub use ending::ROLL_BACK_UNFINISHED;
 pub use known_to_target::{Finding, Look, Names, Setting, not_loaded_by, unknown_to};
 pub use node::{Node, Trouble};
 pub use observe::{Admission, Copies, Observed, Rack, Ring};
-pub use puller::{Place, Pull, Puller};
+pub use pull_pod::{Place, PullPod, PullState};
+pub use report::{refused, status};
 pub use step::{Outcome, Step, Wait};
-pub use story::{refused, status};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ use kube::ResourceExt;
 use operator::WriteError;
 
 use crate::context::Context;
-use crate::queue::{self, Turn};
+use crate::turn::{self, Turn};
 
 /// Requeue interval after a step: by then the caches have its changes.
 const NEXT: Duration = Duration::from_millis(300);
@@ -68,60 +68,60 @@ pub async fn advance(
             }
         }
     }
-    let mut seen = picture(request, context);
-    let mut step = next_step(&seen);
+    let mut observed = picture(request, context);
+    let mut step = next_step(&observed);
     if step == Step::Probe
-        && let Some(cassandra) = &seen.cassandra
+        && let Some(cassandra) = &observed.cassandra
     {
-        seen.ring = Some(probe::ask(context, cassandra, &seen).await);
+        observed.ring = Some(probe::ask(context, cassandra, &observed).await);
         probe::forget(context);
         // Asking the ring may have taken many seconds, in which another request may have begun.
-        (seen.turn, seen.unfinished) = place(&seen.request, context);
-        step = next_step(&seen);
+        (observed.turn, observed.unfinished) = place(&observed.request, context);
+        step = next_step(&observed);
     }
     if step == Step::Rehearse {
-        seen.admission = Some(rehearsal::ask(context, &seen).await);
-        (seen.turn, seen.unfinished) = place(&seen.request, context);
-        step = next_step(&seen);
+        observed.admission = Some(rehearsal::ask(context, &observed).await);
+        (observed.turn, observed.unfinished) = place(&observed.request, context);
+        step = next_step(&observed);
     }
-    let performed = effects::perform(context, &seen, &step).await;
+    let performed = effects::perform(context, &observed, &step).await;
     if matches!(step, Step::Done | Step::Release) {
         probe::forget(context);
-        context.forget(&seen.request);
+        context.forget(&observed.request);
         return performed.map(|_| None);
     }
     let (effect, told) = match performed {
         Ok(effect) => {
-            let told = status(&seen, &step, effect.note.as_deref());
+            let told = status(&observed, &step, effect.note.as_deref());
             (effect, told)
         }
         Err(error) => {
-            let Some(why) = refusal::of(&seen, &step, &error) else { return Err(error) };
+            let Some(why) = refusal::of(&observed, &step, &error) else { return Err(error) };
             tracing::warn!("{why}");
-            tell(context, &seen, None, &refused(&seen, &step, &why)).await?;
-            return Ok(Some(refusal::again(&seen, LOOK)));
+            write_status(context, &observed, None, &refused(&observed, &step, &why)).await?;
+            return Ok(Some(refusal::again(&observed, LOOK)));
         }
     };
-    tell(context, &seen, effect.request.as_ref(), &told).await?;
+    write_status(context, &observed, effect.request.as_ref(), &told).await?;
     Ok(Some(match (&step, &effect.note) {
         (Step::Wait(_), _) => LOOK,
         // An eviction that a budget blocks counts as a wait.
-        (Step::Evict { .. }, Some(_)) => refusal::again(&seen, LOOK),
+        (Step::Evict { .. }, Some(_)) => refusal::again(&observed, LOOK),
         _ => NEXT,
     }))
 }
 
 /// Writes the status if it has changed, and an event for each change worth one.
-async fn tell(
+async fn write_status(
     context: &Context,
-    seen: &Observed,
+    observed: &Observed,
     changed: Option<&CassandraOpsRequest>,
     told: &CassandraOpsRequestStatus,
 ) -> Result<(), WriteError> {
-    let request = changed.unwrap_or(&seen.request);
-    let before = seen.request.status.clone().unwrap_or_default();
+    let request = changed.unwrap_or(&observed.request);
+    let before = observed.request.status.clone().unwrap_or_default();
     context.wrote(&context.operator.writer.status(request, told).await?);
-    for (reason, sentence, warning) in story::news(&before.conditions, &told.conditions) {
+    for (reason, sentence, warning) in report::news(&before.conditions, &told.conditions) {
         tracing::info!(step = reason, "{sentence}");
         let events = &context.operator.events;
         if warning {
@@ -156,7 +156,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
         current: cassandra.as_ref().and_then(|c| context.versions.cluster(&c.spec.version)),
         target: target.and_then(|name| context.versions.cluster(name)),
         racks: racks.unwrap_or_default(),
-        pullers: context.pods.owned_by(&*request).iter().map(|pod| puller::seen(pod)).collect(),
+        pull_pods: context.pods.owned_by(&*request).iter().map(|pod| pull_pod::observed(pod)).collect(),
         ring: None,
         admission: None,
         cassandra,
@@ -173,7 +173,7 @@ fn place(request: &CassandraOpsRequest, context: &Context) -> (Turn, Vec<String>
     });
     let rivals = || rivals.iter().map(|rival| &**rival);
     let valid = |other: &CassandraOpsRequest| can_be_done(other, context);
-    (queue::turn(request, rivals(), valid), queue::unfinished(request, rivals()))
+    (turn::among(request, rivals(), valid), turn::unfinished(request, rivals()))
 }
 
 /// Whether a request is possible, going by the cached Cassandra and catalog.

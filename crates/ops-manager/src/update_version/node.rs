@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(status: &Value) -> Node {
+    fn observed(status: &Value) -> Node {
         let pod = json!({
             "metadata": { "name": "p-0", "uid": "u" },
             "spec": { "nodeName": "k-1", "containers": [{ "name": "cassandra", "image": "c:1" }] },
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_ready_pod_is_in_no_trouble() {
         let node =
-            seen(&json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
+            observed(&json!({ "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }));
         assert!(node.ready && node.trouble.is_none());
         assert_eq!((node.image.as_str(), node.ip.as_deref()), ("c:1", Some("10.0.0.1")));
         assert_eq!(node.host.as_deref(), Some("k-1"));
@@ -135,21 +135,21 @@ mod tests {
 
     #[test]
     fn a_first_failure_is_no_trouble_yet() {
-        assert_eq!(seen(&waiting("ErrImagePull", 0)).trouble, None);
-        assert_eq!(seen(&waiting("CrashLoopBackOff", 2)).trouble, None);
+        assert_eq!(observed(&waiting("ErrImagePull", 0)).trouble, None);
+        assert_eq!(observed(&waiting("CrashLoopBackOff", 2)).trouble, None);
     }
 
     #[test]
     fn a_missing_image_and_a_crash_loop_are_named() {
-        let missing = seen(&waiting("ImagePullBackOff", 0)).trouble.unwrap();
+        let missing = observed(&waiting("ImagePullBackOff", 0)).trouble.unwrap();
         assert!(missing.what.contains("image c:1 cannot be pulled") && missing.what.contains("not there"));
-        let crash = seen(&waiting("CrashLoopBackOff", 3)).trouble.unwrap();
+        let crash = observed(&waiting("CrashLoopBackOff", 3)).trouble.unwrap();
         assert_eq!(crash.log_of.as_deref(), Some("cassandra"));
     }
 
     #[test]
     fn an_unscheduled_pod_says_so() {
-        let node = seen(&json!({ "conditions": [
+        let node = observed(&json!({ "conditions": [
             { "type": "PodScheduled", "status": "False", "message": "0/2 nodes are available" },
         ]}));
         assert!(node.waits_for.contains("0/2 nodes are available"));

@@ -13,8 +13,8 @@ use semver::Version;
 
 use super::known_to_target::names::Names;
 use super::node::{Node, image, node};
-use super::puller::Puller;
-use crate::queue::Turn;
+use super::pull_pod::PullPod;
+use crate::turn::Turn;
 
 /// A snapshot of everything that the next step depends on.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ pub struct Observed {
     /// The racks, in the order of the spec.
     pub racks: Vec<Rack>,
     /// Pods of this request that pull the target's image.
-    pub pullers: Vec<Puller>,
+    pub pull_pods: Vec<PullPod>,
     /// The nodes' answers, if the decision asked for them.
     pub ring: Option<Ring>,
     /// Whether the API server would accept pods of the target, if the decision asked for it.

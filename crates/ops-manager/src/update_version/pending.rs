@@ -11,13 +11,13 @@ use kube::ResourceExt;
 
 use super::observe::{Admission, Observed, Rack, release};
 use super::step::{Outcome, Step, waiting};
-use super::{clock, known_to_target, pull, replication};
-use crate::queue::Turn;
+use super::{clock, image_pull, known_to_target, replication};
+use crate::turn::Turn;
 
 /// The next step of a request that has not begun.
-pub(super) fn pending(seen: &Observed) -> Step {
-    let request = &seen.request;
-    match &seen.turn {
+pub(super) fn pending(observed: &Observed) -> Step {
+    let request = &observed.request;
+    match &observed.turn {
         Turn::Superseded(newer) => return Step::Finish(Outcome::Skipped(newer.clone())),
         Turn::After(other) => {
             return waiting("Queued", format!("waits for CassandraOpsRequest {other} to finish"), None);
@@ -25,24 +25,24 @@ pub(super) fn pending(seen: &Observed) -> Step {
         Turn::Now => {}
     }
     let database = &request.spec.database_ref.name;
-    let Some(cassandra) = seen.alive() else {
+    let Some(cassandra) = observed.alive() else {
         let message = format!("spec.databaseRef: there is no Cassandra {database} in this namespace");
-        return absent(seen, "DatabaseNotFound", message);
+        return absent(observed, "DatabaseNotFound", message);
     };
-    let Some(current) = &seen.current else {
+    let Some(current) = &observed.current else {
         let version = &cassandra.spec.version;
         let message = format!("Cassandra {database}: there is no CassandraVersion {version}, which it has");
-        return absent(seen, "VersionNotFound", message);
+        return absent(observed, "VersionNotFound", message);
     };
-    let Some(target) = &seen.target else {
+    let Some(target) = &observed.target else {
         let name = request.spec.update_version.as_ref().map_or("", |u| u.target_version.as_str());
         let message = format!(
             "spec.updateVersion.targetVersion: there is no CassandraVersion {name}; kubectl get casversion lists them"
         );
-        return absent(seen, "VersionNotFound", message);
+        return absent(observed, "VersionNotFound", message);
     };
     let halt = Halt::of(cassandra);
-    if let Some((reason, message)) = refusal(request, &halt, current, target, &seen.racks) {
+    if let Some((reason, message)) = refusal(request, &halt, current, target, &observed.racks) {
         return deny(reason, message);
     }
     let strict = replication::is_strict(request) == Ok(true);
@@ -52,18 +52,18 @@ pub(super) fn pending(seen: &Observed) -> Step {
         return waiting("HaltedByUser", message, None);
     }
     if let Halt::Request(uid) = &halt
-        && seen.unfinished.contains(uid)
+        && observed.unfinished.contains(uid)
     {
         return waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None);
     }
     let target = release(target);
-    unfit(seen, cassandra)
-        .or_else(|| replication::told(seen).filter(|_| strict).and_then(refused))
-        .or_else(|| known_to_target::refused(seen))
+    unfit(observed, cassandra)
+        .or_else(|| replication::condition(observed).filter(|_| strict).and_then(refused))
+        .or_else(|| known_to_target::refused(observed))
         .unwrap_or_else(|| {
-            let first = pull::before(seen, &target)
+            let first = image_pull::before(observed, &target)
                 .unwrap_or_else(|| Step::Begin { source: release(current), target });
-            unwelcome(seen, &first).unwrap_or(first)
+            unwelcome(observed, &first).unwrap_or(first)
         })
 }
 
@@ -94,11 +94,11 @@ pub(super) fn refusal(
 }
 
 /// Just before the first change: checks that the API server would accept the renewed pods.
-fn unwelcome(seen: &Observed, first: &Step) -> Option<Step> {
+fn unwelcome(observed: &Observed, first: &Step) -> Option<Step> {
     if !matches!(first, Step::Pull { .. } | Step::Begin { .. }) {
         return None;
     }
-    match &seen.admission {
+    match &observed.admission {
         None => Some(Step::Rehearse),
         Some(Admission::Fine) => None,
         Some(Admission::Refused(message)) => Some(deny("PodRefused", message.clone())),
@@ -110,14 +110,14 @@ fn unwelcome(seen: &Observed, first: &Step) -> Option<Step> {
 
 /// Checks the ring. With `apply: Always` the nodes are asked too, but the update goes on whatever they answer, since it may be
 /// what repairs the ring.
-fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
+fn unfit(observed: &Observed, cassandra: &Cassandra) -> Option<Step> {
     let preflight = Some("preflight".to_owned());
-    if let Some(rack) = seen.racks.iter().find(|rack| rack.image.is_none()) {
+    if let Some(rack) = observed.racks.iter().find(|rack| rack.image.is_none()) {
         let message = format!("PetSet {} is not there yet", rack.petset);
         return Some(waiting("NotProvisioned", message, preflight));
     }
-    if seen.request.spec.apply == Apply::Always {
-        return seen.ring.is_none().then_some(Step::Probe);
+    if observed.request.spec.apply == Apply::Always {
+        return observed.ring.is_none().then_some(Step::Probe);
     }
     let phase = cassandra.status.as_ref().and_then(|s| s.phase);
     if phase != Some(CassandraPhase::Ready) {
@@ -128,7 +128,7 @@ fn unfit(seen: &Observed, cassandra: &Cassandra) -> Option<Step> {
         );
         return Some(waiting("NotReady", message, preflight));
     }
-    match &seen.ring {
+    match &observed.ring {
         None => Some(Step::Probe),
         Some(ring) if ring.problems.is_empty() => None,
         Some(ring) => Some(waiting("RingNotWhole", ring.problems.join("; "), preflight)),
@@ -145,11 +145,11 @@ fn refused((good, reason, message): (bool, &'static str, String)) -> Option<Step
 
 /// How long to wait for a missing object: a watch may show a request before the objects that were created together with it.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
-/// Step name for that time limit, which counts from when the absence was first seen: the creation time is by another clock.
+/// Step name for that time limit, which counts from when the absence was first observed: the creation time is by another clock.
 const ABSENCE: &str = "absence";
 
-fn absent(seen: &Observed, reason: &'static str, message: String) -> Step {
-    if clock::alone(seen, ABSENCE).is_some_and(|waited| waited >= GRACE) {
+fn absent(observed: &Observed, reason: &'static str, message: String) -> Step {
+    if clock::alone(observed, ABSENCE).is_some_and(|waited| waited >= GRACE) {
         return deny(reason, message);
     }
     waiting(reason, message, Some(ABSENCE.to_owned()))

@@ -21,7 +21,7 @@ use crate::context::Context;
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Asks all nodes at once. A node that cannot be asked counts as a problem of the ring.
-pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> Ring {
+pub async fn ask(context: &Context, cassandra: &Cassandra, observed: &Observed) -> Ring {
     let credentials = match credentials(context, cassandra).await {
         Ok(credentials) => credentials,
         Err(problem) => {
@@ -29,8 +29,8 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> R
             return Ring { problems: vec![problem], copies, ..Ring::default() };
         }
     };
-    let expected: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
-    let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
+    let expected: usize = observed.racks.iter().map(|rack| rack.replicas).sum();
+    let pods: Vec<&Node> = observed.racks.iter().flat_map(|rack| &rack.pods).collect();
     let answers = join_all(pods.iter().map(|pod| ask_node(context, pod, credentials.as_ref()))).await;
 
     let (mut views, mut ring) = (Vec::new(), Ring::default());
@@ -47,16 +47,16 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, seen: &Observed) -> R
     if ring.problems.is_empty() {
         ring.problems = ring::problems(expected, &views).iter().map(ToString::to_string).collect();
     }
-    if seen.request.phase() == Phase::Pending {
+    if observed.request.phase() == Phase::Pending {
         ring.copies = copies(context, &views, credentials.as_ref()).await;
         // Only then: the schema may be large, and a ring that is not whole is asked again and again.
-        if ring.problems.is_empty() || seen.request.spec.apply == Apply::Always {
+        if ring.problems.is_empty() || observed.request.spec.apply == Apply::Always {
             let node = views.first().map(|view| view.address);
             ring.names = known_to_target::ask_names(context, cassandra, node, credentials.as_ref()).await;
         }
     }
-    if let Some(record) = seen.request.status.as_ref().and_then(|status| status.update_version.as_ref()) {
-        let mut nodes = way_back::nodes_to_ask(seen, record).peekable();
+    if let Some(record) = observed.request.status.as_ref().and_then(|status| status.update_version.as_ref()) {
+        let mut nodes = way_back::nodes_to_ask(observed, record).peekable();
         if nodes.peek().is_some() {
             ring.names.schema = Some(known_to_target::ask_schema(context, nodes, credentials.as_ref()).await);
         }

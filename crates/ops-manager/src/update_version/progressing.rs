@@ -3,7 +3,7 @@
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
 use api::condition;
-use api::halt::{self, Halt, OWNER};
+use api::halt::{self, HALTED_BY, Halt};
 use api::ops_request::UpdateVersionRecord;
 use kube::ResourceExt;
 
@@ -13,8 +13,8 @@ use super::rolling::roll;
 use super::step::{Outcome, READY, Step, Wait, waiting};
 
 /// The next step of a request that has recorded what it is going to do.
-pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step {
-    let Some(cassandra) = seen.alive() else {
+pub(super) fn progressing(observed: &Observed, record: &UpdateVersionRecord) -> Step {
+    let Some(cassandra) = observed.alive() else {
         return Step::Finish(Outcome::Failed("the Cassandra was deleted".to_owned()));
     };
     if record.cassandra.is_some() && record.cassandra != cassandra.uid() {
@@ -25,13 +25,13 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
     let goal = goal(record);
     // Also during a roll-back: the late write of a leader that lost its lease may have set the target.
     let versioned = cassandra.spec.version == goal.name;
-    let uid = seen.request.uid().unwrap_or_default();
+    let uid = observed.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
             if !halt::is_answered(cassandra) {
                 // Lifting the halt changes nothing in the ring, so it needs no answer. During a roll-back, wait for nodes that
                 // are still starting: nothing else has proven yet that they will come up.
-                if versioned && is_at(seen, goal) && (!back || is_whole(seen, goal)) {
+                if versioned && is_at(observed, goal) && (!back || is_whole(observed, goal)) {
                     return Step::Resume;
                 }
                 return Step::Wait(Wait {
@@ -42,33 +42,35 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
                 });
             }
             // Deleting the request stops the update. Once the version is set, which is the last change, it is not rolled back.
-            if seen.request.metadata.deletion_timestamp.is_some() && !versioned && !back {
+            if observed.request.metadata.deletion_timestamp.is_some() && !versioned && !back {
                 return Step::RollBack { cause: "the request was deleted".to_owned(), log_of: None };
             }
-            roll(seen, record).unwrap_or(if versioned {
+            roll(observed, record).unwrap_or(if versioned {
                 Step::Resume
             } else {
                 Step::SetVersion { name: goal.name.clone() }
             })
         }
         // Somebody else has lifted the halt and left the mark. Remove it, or a later halt of the user would count as this one.
-        Halt::None if versioned && is_at(seen, goal) && cassandra.annotations().get(OWNER) == Some(&uid) => {
+        Halt::None
+            if versioned && is_at(observed, goal) && cassandra.annotations().get(HALTED_BY) == Some(&uid) =>
+        {
             Step::Resume
         }
-        _ if versioned && is_at(seen, goal) => settle(seen, cassandra, record),
-        _ if seen.request.metadata.deletion_timestamp.is_some()
+        _ if versioned && is_at(observed, goal) => settle(observed, cassandra, record),
+        _ if observed.request.metadata.deletion_timestamp.is_some()
             && cassandra.spec.version == record.source.name
-            && is_at(seen, &record.source) =>
+            && is_at(observed, &record.source) =>
         {
             Step::Finish(Outcome::Failed("the request was deleted. Nothing was touched".to_owned()))
         }
-        Halt::Request(other) if seen.unfinished.contains(&other) => {
+        Halt::Request(other) if observed.unfinished.contains(&other) => {
             waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None)
         }
         Halt::User => waiting("HaltedByUser", "the user has halted the Cassandra".to_owned(), None),
         // Another request began at the same time and came first: the version that this one starts from is no longer there.
         Halt::None | Halt::Request(_)
-            if !back && cassandra.spec.version != record.source.name && !has_halted(seen) =>
+            if !back && cassandra.spec.version != record.source.name && !has_halted(observed) =>
         {
             let (version, source) = (&cassandra.spec.version, &record.source.name);
             Step::Finish(Outcome::Failed(format!(
@@ -80,15 +82,15 @@ pub(super) fn progressing(seen: &Observed, record: &UpdateVersionRecord) -> Step
 }
 
 /// Whether this request has set its halt before.
-fn has_halted(seen: &Observed) -> bool {
-    let conditions = seen.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
+fn has_halted(observed: &Observed) -> bool {
+    let conditions = observed.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
     condition::get(conditions, "PauseDatabase").is_some()
 }
 
 /// Ends the request, once the ring is at its goal and the halt is lifted.
-fn settle(seen: &Observed, cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
+fn settle(observed: &Observed, cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     if record.roll_back.is_some() {
-        return Step::Finish(Outcome::Failed(settled(seen, record)));
+        return Step::Finish(Outcome::Failed(settled(observed, record)));
     }
     let status = cassandra.status.as_ref();
     let fresh = status.and_then(|s| s.observed_generation) == cassandra.metadata.generation;

@@ -18,11 +18,11 @@ use super::observe::{Admission, Observed, Rack, release};
 use crate::context::Context;
 
 /// Checks one pod of each rack, and the objects that it mounts.
-pub(super) async fn ask(context: &Context, seen: &Observed) -> Admission {
-    let Some(target) = &seen.target else { return Admission::Fine };
+pub(super) async fn ask(context: &Context, observed: &Observed) -> Admission {
+    let Some(target) = &observed.target else { return Admission::Fine };
     let image = release(target).image;
-    let namespace = seen.request.namespace().unwrap_or_default();
-    for rack in &seen.racks {
+    let namespace = observed.request.namespace().unwrap_or_default();
+    for rack in &observed.racks {
         let Some(petset) = context.petsets.get(&namespace, &rack.petset) else { continue };
         if let Some(lack) = lack(context, &namespace, &petset, rack).await {
             return Admission::Refused(lack);

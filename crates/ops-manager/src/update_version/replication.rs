@@ -24,9 +24,9 @@ pub(super) fn is_strict(request: &CassandraOpsRequest) -> Result<bool, String> {
 }
 
 /// The condition to set: status, reason and message. `None`: the ring was not asked.
-pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
-    let ring = seen.ring.as_ref()?;
-    let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
+pub(super) fn condition(observed: &Observed) -> Option<(bool, &'static str, String)> {
+    let ring = observed.ring.as_ref()?;
+    let nodes: usize = observed.racks.iter().map(|rack| rack.replicas).sum();
     if nodes == 1 {
         let message = "the ring has one node: it serves nobody while that is renewed";
         return Some((false, "SingleNode", message.to_owned()));

@@ -11,23 +11,23 @@ use super::step::{Step, Wait, image_of, renewal_of};
 use super::way_back;
 
 /// Renews the pods that are not at the goal, one at a time. `None`: all nodes are at the goal and the ring is whole.
-pub(super) fn roll(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
+pub(super) fn roll(observed: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
     let back = record.roll_back.is_some();
     let goal = goal(record);
-    if back && only_leaving_are_left(seen, goal) {
+    if back && only_leaving_are_left(observed, goal) {
         return None;
     }
-    if let Some(step) = way_back::held_up(seen, record) {
+    if let Some(step) = way_back::held_up(observed, record) {
         return Some(step);
     }
-    let racks = in_order(&seen.racks, goal, seen.request.spec.apply);
+    let racks = in_order(&observed.racks, goal, observed.request.spec.apply);
     // The target's image is set on one rack at a time, so that a bad image never reaches a second pod. The source's image
     // is known to be good and is set on all racks at once, so that the failed pod can be renewed first.
     let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
         .into_iter()
-        .find_map(|group| renew(seen, group, record))
-        .or_else(|| gate(seen, record, "VerifyRing", "verify".to_owned()))
+        .find_map(|group| renew(observed, group, record))
+        .or_else(|| gate(observed, record, "VerifyRing", "verify".to_owned()))
 }
 
 /// The order in which racks are renewed; within a group, in the order of the spec:
@@ -51,7 +51,7 @@ fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack
     order
 }
 
-fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Option<Step> {
+fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Option<Step> {
     let (goal, back) = (goal(record), record.roll_back.is_some());
     if let Some(rack) = racks.iter().find(|rack| rack.image.is_none()) {
         return Some(Step::Wait(Wait {
@@ -82,7 +82,7 @@ fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Opti
     }
     let pods = || racks.iter().flat_map(|rack| &rack.pods);
     if let Some(pod) = pods().find(|pod| pod.terminating) {
-        return Some(leaving(seen, pod, back));
+        return Some(leaving(observed, pod, back));
     }
     let at_goal = |pod: &&Node| pod.image == goal.image;
     if let Some(pod) = pods().find(|pod| at_goal(pod) && !pod.ready) {
@@ -101,14 +101,14 @@ fn renew(seen: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Opti
         return Some(evict);
     }
     let condition = format!("GetPod--{}", next.name);
-    Some(gate(seen, record, &condition, renewal_of(&next.name)).unwrap_or(evict))
+    Some(gate(observed, record, &condition, renewal_of(&next.name)).unwrap_or(evict))
 }
 
 /// Returns a step unless every node sees every node up and each renewed node reports the expected release.
-fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: String) -> Option<Step> {
-    let Some(ring) = &seen.ring else { return Some(Step::Probe) };
+fn gate(observed: &Observed, record: &UpdateVersionRecord, condition: &str, step: String) -> Option<Step> {
+    let Some(ring) = &observed.ring else { return Some(Step::Probe) };
     let (goal, back) = (goal(record), record.roll_back.is_some());
-    let renewed = seen.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| pod.image == goal.image);
+    let renewed = observed.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| pod.image == goal.image);
     let wrong = renewed
         .filter_map(|pod| Some((pod, ring.releases.get(&pod.name)?)))
         .find(|(_, release)| release.to_string() != goal.version);
@@ -124,7 +124,7 @@ fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: St
         );
         return Some(Step::RollBack { cause, log_of: None });
     }
-    let missing = seen
+    let missing = observed
         .racks
         .iter()
         .flat_map(|rack| &rack.pods)
@@ -150,18 +150,18 @@ fn gate(seen: &Observed, record: &UpdateVersionRecord, condition: &str, step: St
 const OVERSTAY: i64 = 60;
 
 /// Waits for a pod that is being deleted, and reports what prevents it from ending, if anything.
-fn leaving(seen: &Observed, pod: &Node, back: bool) -> Step {
-    match keeper(seen, pod, back) {
+fn leaving(observed: &Observed, pod: &Node, back: bool) -> Step {
+    match keeper(observed, pod, back) {
         None => pod_wait(&pod.name, "Cassandra to drain and stop"),
         Some(keeper) => pod_wait(&pod.name, &format!("its own end: it is Terminating, and held by {keeper}")),
     }
 }
 
-fn keeper(seen: &Observed, pod: &Node, back: bool) -> Option<String> {
+fn keeper(observed: &Observed, pod: &Node, back: bool) -> Option<String> {
     let overstayed = || {
         let type_ = format!("{}RunningPod--{}", if back { "RollBack" } else { "" }, pod.name);
-        let told = condition::get(&seen.request.status.as_ref()?.conditions, &type_)?;
-        let waited = since(seen, told.last_transition_time.0).as_secs();
+        let told = condition::get(&observed.request.status.as_ref()?.conditions, &type_)?;
+        let waited = since(observed, told.last_transition_time.0).as_secs();
         let host = pod.host.as_deref().unwrap_or("unknown");
         (told.status == "False" && waited > pod.grace.saturating_add(OVERSTAY)).then(|| {
             format!(
@@ -175,17 +175,17 @@ fn keeper(seen: &Observed, pod: &Node, back: bool) -> Option<String> {
 
 /// Whether a roll-back only waits for pods that do not end. They run the source (or did), and Kubernetes creates them again
 /// from it once they are gone, with or without this request. So the halt need not stay for them.
-fn only_leaving_are_left(seen: &Observed, goal: &Release) -> bool {
-    let pods = || seen.racks.iter().flat_map(|rack| &rack.pods);
+fn only_leaving_are_left(observed: &Observed, goal: &Release) -> bool {
+    let pods = || observed.racks.iter().flat_map(|rack| &rack.pods);
     let held = |pod: &Node| {
         pod.terminating
             && pod.image == goal.image
-            && (keeper(seen, pod, true).is_some() || overdue(seen, &renewal_of(&pod.name)))
+            && (keeper(observed, pod, true).is_some() || overdue(observed, &renewal_of(&pod.name)))
     };
     let given = |rack: &Rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image);
     pods().any(held)
         && pods().all(|pod| is_done(pod, goal) || held(pod))
-        && seen.racks.iter().all(|rack| given(rack) && rack.pods.len() == rack.replicas)
+        && observed.racks.iter().all(|rack| given(rack) && rack.pods.len() == rack.replicas)
 }
 
 fn pod_wait(pod: &str, what: &str) -> Step {

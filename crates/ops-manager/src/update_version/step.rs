@@ -3,7 +3,7 @@
 use api::ops_request::Release;
 
 use super::node::Node;
-use super::puller::{Place, Puller};
+use super::pull_pod::{Place, PullPod};
 
 /// The next step.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,9 +26,9 @@ pub enum Step {
         places: Vec<Place>,
     },
     /// Remove the pods that pull the image.
-    RemovePullers {
+    RemovePullPods {
         /// The pods as they were observed.
-        pods: Vec<Puller>,
+        pods: Vec<PullPod>,
     },
     /// Record what is going to be done.
     Begin {
@@ -107,7 +107,7 @@ impl Step {
     pub fn timed(&self) -> Option<String> {
         match self {
             Self::Wait(wait) => wait.step.clone(),
-            Self::Pull { .. } | Self::RemovePullers { .. } => Some(PULL.to_owned()),
+            Self::Pull { .. } | Self::RemovePullPods { .. } => Some(PULL.to_owned()),
             Self::Begin { .. } => Some("begin".to_owned()),
             Self::Halt => Some("halt".to_owned()),
             Self::SetImage { petset, .. } => Some(image_of(petset)),

@@ -25,7 +25,7 @@ fn cluster() -> FakeApi {
     }
     api.put::<Cassandra>(&read(json!({
         "metadata": { "name": "db", "namespace": "ns" },
-        "spec": { "version": "4.1.10", "disableSecurity": true },
+        "spec": { "version": "4.1.10", "disableSecurity": true, "storage": {} },
     })));
     let labels = labels::petset_selectors("db", "db");
     let pod =
@@ -85,7 +85,7 @@ fn request(api: &FakeApi) -> CassandraOpsRequest {
     api.get("ns", "update").unwrap()
 }
 
-fn puller(api: &FakeApi) -> Option<Pod> {
+fn pull_pod(api: &FakeApi) -> Option<Pod> {
     api.get("ns", "update-pull-db-0")
 }
 
@@ -97,7 +97,7 @@ fn pull_image(api: &FakeApi) -> (String, String) {
 }
 
 fn kubelet(api: &FakeApi, image_id: &str, state: &Value) {
-    if puller(api).is_some() {
+    if pull_pod(api).is_some() {
         api.change("ns", "update-pull-db-0", |pod: &mut Pod| {
             pod.status = Some(
                 serde_json::from_value(json!({ "containerStatuses": [{
@@ -114,7 +114,7 @@ fn kubelet(api: &FakeApi, image_id: &str, state: &Value) {
 async fn the_pod_that_pulls_is_there_before_the_halt_and_gone_with_it() {
     let api = cluster();
     assert!(look(&api).await);
-    assert_eq!(puller(&api).unwrap().spec.unwrap().node_name.as_deref(), Some("k-1"));
+    assert_eq!(pull_pod(&api).unwrap().spec.unwrap().node_name.as_deref(), Some("k-1"));
     assert_eq!(pull_image(&api), ("False".to_owned(), "image cassandra:5.0.6 is pulled on k-1".to_owned()));
     assert!(look(&api).await);
     assert_eq!(request(&api).phase(), Phase::Pending);
@@ -124,7 +124,7 @@ async fn the_pod_that_pulls_is_there_before_the_halt_and_gone_with_it() {
     assert_eq!(request(&api).phase(), Phase::Progressing);
     assert_eq!(pull_image(&api), ("True".to_owned(), "image cassandra:5.0.6 is on 1 of 1 nodes".to_owned()));
     assert!(look(&api).await);
-    assert_eq!((puller(&api), api.list::<Pod>().len()), (None, 1));
+    assert_eq!((pull_pod(&api), api.list::<Pod>().len()), (None, 1));
     assert_eq!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
     assert!(look(&api).await);
     assert_ne!(Halt::of(&api.get("ns", "db").unwrap()), Halt::None);
@@ -187,7 +187,7 @@ async fn a_missing_image_is_found_and_nothing_is_left_wherever_the_operator_ends
             }
         }
         assert_eq!(request(&api).phase(), Phase::Failed, "ended after write {last}");
-        assert_eq!((puller(&api), api.list::<Pod>().len()), (None, 1));
+        assert_eq!((pull_pod(&api), api.list::<Pod>().len()), (None, 1));
         assert_eq!(api.get::<Cassandra>("ns", "db").unwrap(), database);
     }
 }
@@ -199,7 +199,7 @@ async fn a_pod_that_is_not_let_in_is_told_and_not_waited_for() {
     assert!(look(&api).await);
     assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
     assert!(look(&api).await);
-    assert_eq!((request(&api).phase(), puller(&api)), (Phase::Progressing, None));
+    assert_eq!((request(&api).phase(), pull_pod(&api)), (Phase::Progressing, None));
     assert!(pull_image(&api).1.contains("is not pulled before the update begins"));
 }
 
@@ -234,7 +234,7 @@ async fn a_request_that_begins_while_the_ring_is_asked_goes_first() {
     assert!(looked.is_ok());
     let conditions = request(&api).status.unwrap_or_default().conditions;
     let waiting = condition::get(&conditions, "Waiting").cloned().unwrap();
-    assert_eq!((waiting.reason.as_str(), puller(&api)), ("Queued", None), "{}", waiting.message);
+    assert_eq!((waiting.reason.as_str(), pull_pod(&api)), ("Queued", None), "{}", waiting.message);
 }
 
 /// Somebody else may get the address of a pod that is gone, and would be sent the password.

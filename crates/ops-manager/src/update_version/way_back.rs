@@ -16,9 +16,9 @@ use super::step::{Step, Wait};
 const NAMED: usize = 5;
 
 /// The step if something blocks the roll-back or must be asked first. `None`: nothing does, or nobody can answer any more.
-pub(super) fn held_up(seen: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
-    nodes_to_ask(seen, record).next()?;
-    let Some(ring) = &seen.ring else { return Some(Step::Probe) };
+pub(super) fn held_up(observed: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
+    nodes_to_ask(observed, record).next()?;
+    let Some(ring) = &observed.ring else { return Some(Step::Probe) };
     let source = &record.source;
     let message = match ring.names.schema.as_ref()? {
         Ok(uses) => {
@@ -50,13 +50,13 @@ pub(super) fn held_up(seen: &Observed, record: &UpdateVersionRecord) -> Option<S
 /// The nodes that know what the target has added. None if the source is of the same release line, or if all templates have the
 /// source's image again.
 pub(super) fn nodes_to_ask<'a>(
-    seen: &'a Observed,
+    observed: &'a Observed,
     record: &'a UpdateVersionRecord,
 ) -> impl Iterator<Item = &'a Node> {
     let line = |release: &Release| version(release).map(|version| (version.major, version.minor));
-    let under_way = seen.racks.iter().all(|rack| rack.image.as_deref() == Some(&record.source.image));
+    let under_way = observed.racks.iter().all(|rack| rack.image.as_deref() == Some(&record.source.image));
     let asks = record.roll_back.is_some() && line(&record.source) < line(&record.target) && !under_way;
-    let pods = seen.racks.iter().flat_map(|rack| &rack.pods);
+    let pods = observed.racks.iter().flat_map(|rack| &rack.pods);
     pods.filter(move |pod| asks && pod.image == record.target.image && pod.ready && !pod.terminating)
 }
 

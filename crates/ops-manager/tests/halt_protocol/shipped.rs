@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api::cassandra::{Phase as CassandraPhase, condition_type::PAUSED};
 use api::condition::{self, Statement};
-use api::halt::{self, OWNER};
+use api::halt::{self, HALTED_BY};
 use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{Apply, Phase, Release, StepRecord, UpdateVersionRecord};
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use ops_manager::update_version::{
     Admission, Node, Observed, ROLL_BACK_UNFINISHED, Rack, Step, Trouble, next_step, status,
 };
-use ops_manager::{orphans, queue};
+use ops_manager::{orphaned_halt, turn};
 
 use crate::cluster::{Change, Cluster, Database, Is, PetSet, Pod, Request, Status, Version};
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
@@ -78,13 +78,13 @@ impl Shipped {
         let mut observed = Observed {
             now: now(),
             since: Timestamp::UNIX_EPOCH,
-            turn: queue::turn(&request, neighbours(), |_| true),
-            unfinished: queue::unfinished(&request, neighbours()),
+            turn: turn::among(&request, neighbours(), |_| true),
+            unfinished: turn::unfinished(&request, neighbours()),
             cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, number))),
             current: seen.database.as_ref().map(|database| self.version(database.version)),
             target: Some(self.version(Version::New)),
             racks: self.racks(&seen.petsets, &seen.pods),
-            pullers: vec![],
+            pull_pods: vec![],
             ring: None,
             admission: Some(Admission::Fine),
             request,
@@ -124,7 +124,7 @@ impl Shipped {
             | Step::Rehearse
             | Step::RollBack { .. }
             | Step::Finish(_) => None,
-            Step::Pull { .. } | Step::RemovePullers { .. } => unreachable!("these racks never pull"),
+            Step::Pull { .. } | Step::RemovePullPods { .. } => unreachable!("these racks never pull"),
         }
     }
 
@@ -150,8 +150,11 @@ impl Shipped {
     pub fn is_orphan(&self, seen: &Cluster) -> bool {
         let Some(database) = &seen.database else { return false };
         let requests = self.requests(seen);
-        orphans::orphaned(&self.cassandra(database, REQUESTS), requests.iter().map(|request| &**request))
-            .is_some()
+        orphaned_halt::orphaned(
+            &self.cassandra(database, REQUESTS),
+            requests.iter().map(|request| &**request),
+        )
+        .is_some()
     }
 
     /// The provisioner's answer to a halt.
@@ -197,7 +200,7 @@ impl Shipped {
         }
         if let Some(mark) = mark {
             let uid = self.requests[mark].uid().unwrap_or_default();
-            cassandra.annotations_mut().insert(OWNER.to_owned(), uid);
+            cassandra.annotations_mut().insert(HALTED_BY.to_owned(), uid);
         }
         let status = cassandra.status.get_or_insert_default();
         status.phase = Some(if told.ready { CassandraPhase::Ready } else { CassandraPhase::Critical });

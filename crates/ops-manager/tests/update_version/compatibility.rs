@@ -44,7 +44,10 @@ fn reason(world: &World, type_: &str) -> String {
 }
 
 fn untouched(world: &World) -> bool {
-    world.halt() == Halt::None && world.evicted.is_empty() && world.ran.is_empty() && world.pullers.is_empty()
+    world.halt() == Halt::None
+        && world.evicted.is_empty()
+        && world.ran.is_empty()
+        && world.pull_pods.is_empty()
 }
 
 #[rstest]
@@ -119,7 +122,7 @@ fn a_class_that_the_image_has_is_let_through() {
 /// The image could not be searched: it has no shell, the pod was refused, or jars come with a volume.
 #[rstest]
 #[case::no_answer(|_: &mut World| {}, "image cassandra:5.0.6 could not be looked into for class com.example.Audit")]
-#[case::no_pod(|world: &mut World| world.no_pullers = Some("exceeded quota".to_owned()), "could not be looked into")]
+#[case::no_pod(|world: &mut World| world.no_pull_pods = Some("exceeded quota".to_owned()), "could not be looked into")]
 #[case::no_room(|world: &mut World| world.no_room = Some("OutOfpods".to_owned()), "could not be looked into")]
 #[case::own_jars(|world: &mut World| world.racks[0].brings_classes = true, "may come with a volume")]
 fn what_cannot_be_found_out_is_told_and_holds_nothing_up(

@@ -5,7 +5,7 @@ use api::ops_request::{Apply, Phase, REPLICATION_CHECK};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
-use ops_manager::queue::Turn;
+use ops_manager::turn::Turn;
 use ops_manager::update_version::{Copies, Step};
 use rstest::rstest;
 
@@ -16,7 +16,7 @@ use super::world::World;
 fn pulling() -> World {
     let mut world = World::new(1);
     world.slow = true;
-    world.until(|world| !world.pullers.is_empty());
+    world.until(|world| !world.pull_pods.is_empty());
     world
 }
 
@@ -29,11 +29,11 @@ fn the_image_is_on_every_node_before_the_halt_and_nothing_that_pulled_is_left() 
     let mut world = World::new(1);
     let steps = world.run();
     let pull = position(&steps, |s| matches!(s, Step::Pull { places, .. } if places.len() == 3));
-    let removal = position(&steps, |s| matches!(s, Step::RemovePullers { pods } if pods.len() == 3));
+    let removal = position(&steps, |s| matches!(s, Step::RemovePullPods { pods } if pods.len() == 3));
     let halt = position(&steps, |s| *s == Step::Halt);
     assert!(pull < removal && removal < halt);
     assert_eq!(world.says("PullImage"), "image cassandra:5.0.6 is on 3 of 3 nodes");
-    assert!(world.pullers.is_empty());
+    assert!(world.pull_pods.is_empty());
 }
 
 /// The operator dies after the effect of any one step, before the status is written, and restarts.
@@ -51,14 +51,14 @@ fn a_missing_image_ends_the_request_with_nothing_touched_whenever_the_operator_d
         );
         assert!(failed.contains("Nothing was touched"), "{failed}");
         assert!(world.says("PullImage").contains("is on 0 of 3 nodes"));
-        assert!(untouched(&world) && world.pullers.is_empty());
+        assert!(untouched(&world) && world.pull_pods.is_empty());
     }
 }
 
 #[test]
 fn where_no_pod_may_be_made_that_pulls_the_update_goes_on_without_and_says_so() {
     let mut world = World::new(1);
-    world.no_pullers = Some("exceeded quota".to_owned());
+    world.no_pull_pods = Some("exceeded quota".to_owned());
     world.run();
     assert_eq!(world.phase(), Phase::Successful);
     assert_eq!(
@@ -84,7 +84,7 @@ fn a_node_that_does_not_come_to_the_image_ends_the_request_at_the_timeout() {
     assert_eq!(world.phase(), Phase::Failed);
     let failed = world.says("Failed");
     assert!(failed.contains("waits for ContainerCreating (for longer than 30m)"), "{failed}");
-    assert!(failed.contains("Nothing was touched") && untouched(&world) && world.pullers.is_empty());
+    assert!(failed.contains("Nothing was touched") && untouched(&world) && world.pull_pods.is_empty());
 }
 
 #[test]
@@ -105,16 +105,16 @@ fn pods_on_one_node_need_one_pull() {
         pod.host = Some("the only one".to_owned());
     }
     world.slow = true;
-    world.until(|world| !world.pullers.is_empty());
-    assert_eq!(world.pullers.len(), 1);
+    world.until(|world| !world.pull_pods.is_empty());
+    assert_eq!(world.pull_pods.len(), 1);
 }
 
 #[test]
 fn a_pod_that_pulls_and_is_taken_away_is_made_again() {
     let mut world = pulling();
-    world.pullers.remove(1);
+    world.pull_pods.remove(1);
     world.run();
-    assert_eq!(world.pullers.len(), 3);
+    assert_eq!(world.pull_pods.len(), 3);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_pod_that_moved_is_followed() {
     let mut world = pulling();
     world.racks[0].pods[0].host = Some("elsewhere".to_owned());
     world.run();
-    let hosts: Vec<&str> = world.pullers.iter().map(|puller| puller.host.as_str()).collect();
+    let hosts: Vec<&str> = world.pull_pods.iter().map(|pull_pod| pull_pod.host.as_str()).collect();
     assert_eq!(hosts, ["host-of-db-rack-b-0", "host-of-db-rack-c-0", "elsewhere"]);
 }
 
@@ -148,7 +148,7 @@ fn whatever_comes_between_leaves_no_pod_that_pulls(
     happens(&mut world);
     world.run();
     assert_eq!(world.phase(), phase);
-    assert!(world.pullers.is_empty() && world.evicted.is_empty());
+    assert!(world.pull_pods.is_empty() && world.evicted.is_empty());
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn a_pod_that_is_down_is_not_waited_for() {
     world.request.spec.apply = Apply::Always;
     world.crash(1, 0);
     world.slow = true;
-    world.until(|world| !world.pullers.is_empty());
-    assert_eq!(world.pullers.len(), 2);
+    world.until(|world| !world.pull_pods.is_empty());
+    assert_eq!(world.pull_pods.len(), 2);
 }
 
 fn weak() -> World {
@@ -191,7 +191,7 @@ fn a_user_can_have_it_refused(#[case] annotation: &str, #[case] why: &str) {
     world.run();
     assert_eq!(world.phase(), Phase::Denied);
     assert!(world.says("Denied").contains(why), "{}", world.says("Denied"));
-    assert!(untouched(&world) && world.pullers.is_empty());
+    assert!(untouched(&world) && world.pull_pods.is_empty());
 }
 
 #[test]

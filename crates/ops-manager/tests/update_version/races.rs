@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::cassandra::Phase as CassandraPhase;
-use api::halt::{Halt, OWNER};
+use api::halt::{HALTED_BY, Halt};
 use api::ops_request::{Apply, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
@@ -236,7 +236,7 @@ fn the_same_version_can_be_asked_for_again_after_a_failed_roll_back_was_deleted(
     // The request is deleted, so its halt is lifted; the provisioner works again and does not renew pods by itself.
     world.edit(|cassandra| {
         cassandra.spec.halted = false;
-        cassandra.annotations_mut().remove(OWNER);
+        cassandra.annotations_mut().remove(HALTED_BY);
     });
     let mut next = world.again();
     next.until(|next| next.phase() == Phase::Progressing);

@@ -298,5 +298,5 @@ fn a_pod_that_would_not_be_let_in_again_is_found_before_anything_is_touched(
     assert_eq!((world.phase(), world.halt()), (phase, Halt::None));
     let said = world.says(condition);
     assert!(said.contains("violates") && said.contains("Nothing was touched"), "{said}");
-    assert!(world.evicted.is_empty() && world.pullers.is_empty());
+    assert!(world.evicted.is_empty() && world.pull_pods.is_empty());
 }

@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::halt::{self, Halt, OWNER};
+use api::halt::{self, HALTED_BY, Halt};
 use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{Apply, Phase, UpdateVersion};
 use api::{Cassandra, CassandraOpsRequest, CassandraSpec, CassandraStatus, CassandraVersion, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use ops_manager::queue::Turn;
+use ops_manager::turn::Turn;
 use ops_manager::update_version::{
-    Admission, Copies, Look, Names, Observed, Place, Pull, Puller, Rack, Ring, Step, Trouble, next_step,
-    refused, status,
+    Admission, Copies, Look, Names, Observed, Place, PullPod, PullState, Rack, Ring, Step, Trouble,
+    next_step, refused, status,
 };
 
 use crate::fixtures;
@@ -42,10 +42,10 @@ pub struct World {
     /// Pulling never ends.
     pub slow: bool,
     /// Why the API server refuses the pods that pull.
-    pub no_pullers: Option<String>,
+    pub no_pull_pods: Option<String>,
     /// Why the kubelets refuse these pods.
     pub no_room: Option<String>,
-    pub pullers: Vec<Puller>,
+    pub pull_pods: Vec<PullPod>,
     /// Whether the keyspaces have enough copies.
     pub copies: Copies,
     /// What the schema and the settings use.
@@ -93,9 +93,9 @@ impl World {
             missing: BTreeSet::new(),
             full: false,
             slow: false,
-            no_pullers: None,
+            no_pull_pods: None,
             no_room: None,
-            pullers: vec![],
+            pull_pods: vec![],
             copies: Copies::Enough,
             names: Names::default(),
             classes: BTreeMap::new(),
@@ -130,30 +130,30 @@ impl World {
     /// Reconciles until nothing changes but time. Returns the steps that were taken.
     pub fn run(&mut self) -> Vec<Step> {
         let steps = (0..500).map_while(|_| self.reconcile(true)).collect();
-        assert!(self.pullers.is_empty() || self.phase() == Phase::Pending, "pods are left that pull");
+        assert!(self.pull_pods.is_empty() || self.phase() == Phase::Pending, "pods are left that pull");
         steps
     }
 
     /// One reconcile; `None` if it would only wait for something that never comes. If `told` is false, the operator dies
     /// after the effect and before the status is written.
     pub fn reconcile(&mut self, told: bool) -> Option<Step> {
-        let mut seen = self.picture();
-        let mut step = next_step(&seen);
+        let mut observed = self.picture();
+        let mut step = next_step(&observed);
         if step == Step::Probe {
-            seen.ring = Some(self.ring());
-            step = next_step(&seen);
+            observed.ring = Some(self.ring());
+            step = next_step(&observed);
         }
         if step == Step::Rehearse {
-            seen.admission = Some(self.admission.clone());
-            step = next_step(&seen);
+            observed.admission = Some(self.admission.clone());
+            step = next_step(&observed);
         }
         let before = self.request.clone();
         let refusal = self.refused.filter(|(what, _)| what(&step)).map(|(_, why)| why);
         let note = if refusal.is_none() { self.perform(&step) } else { None };
         if told && !matches!(step, Step::Done | Step::Release) {
             self.request.status = Some(match refusal {
-                Some(why) => refused(&seen, &step, why),
-                None => status(&seen, &step, note.as_deref()),
+                Some(why) => refused(&observed, &step, why),
+                None => status(&observed, &step, note.as_deref()),
             });
             self.writes += usize::from(before.status != self.request.status);
         }
@@ -179,7 +179,7 @@ impl World {
             current: self.cassandra.as_ref().and_then(|c| version(&c.spec.version)),
             target: target.and_then(|name| version(&name)),
             racks: if self.cassandra.is_some() { self.racks.clone() } else { vec![] },
-            pullers: self.pullers.clone(),
+            pull_pods: self.pull_pods.clone(),
             ring: None,
             admission: None,
         }
@@ -201,7 +201,7 @@ impl World {
             let cassandra = self.cassandra.as_ref().expect("nothing is changed without a Cassandra");
             assert!(Halt::of(cassandra).is_of(&uid), "{step:?} without a halt of its own");
             assert!(halt::is_answered(cassandra), "{step:?} before the provisioner has answered");
-            assert!(self.pullers.is_empty(), "{step:?} with pods left that pull");
+            assert!(self.pull_pods.is_empty(), "{step:?} with pods left that pull");
         }
         match step {
             Step::Begin { .. } => self.request.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned()),
@@ -209,8 +209,8 @@ impl World {
             Step::Halt => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
                 assert_ne!(Halt::of(cassandra), Halt::User, "took the user's halt");
-                let lifted = cassandra.annotations().get(OWNER) == Some(&uid);
-                cassandra.annotations_mut().insert(OWNER.to_owned(), uid);
+                let lifted = cassandra.annotations().get(HALTED_BY) == Some(&uid);
+                cassandra.annotations_mut().insert(HALTED_BY.to_owned(), uid);
                 cassandra.spec.halted = true;
                 bump(cassandra);
                 return lifted.then(|| "field manager gitops sets spec.halted to false".to_owned());
@@ -218,11 +218,11 @@ impl World {
             Step::Resume => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
                 assert_eq!(
-                    cassandra.annotations().get(OWNER),
+                    cassandra.annotations().get(HALTED_BY),
                     Some(&uid),
                     "lifted a halt that is not its own"
                 );
-                cassandra.annotations_mut().remove(OWNER);
+                cassandra.annotations_mut().remove(HALTED_BY);
                 cassandra.spec.halted = false;
                 bump(cassandra);
             }
@@ -241,9 +241,9 @@ impl World {
                 return Some("it would violate the pod's disruption budget".to_owned());
             }
             Step::Evict { pod } => self.evict(&pod.name),
-            Step::Pull { .. } if self.no_pullers.is_some() => return self.no_pullers.clone(),
+            Step::Pull { .. } if self.no_pull_pods.is_some() => return self.no_pull_pods.clone(),
             Step::Pull { image, places } => self.pull(image, places),
-            Step::RemovePullers { pods } => self.pullers.retain(|puller| !pods.contains(puller)),
+            Step::RemovePullPods { pods } => self.pull_pods.retain(|pull_pod| !pods.contains(pull_pod)),
             _ => {}
         }
         None
@@ -251,14 +251,14 @@ impl World {
 
     fn pull(&mut self, image: &str, places: &[Place]) {
         for Place { host, pod, .. } in places {
-            assert!(self.pullers.iter().all(|puller| puller.host != *host), "two pull on {host}");
+            assert!(self.pull_pods.iter().all(|pull_pod| pull_pod.host != *host), "two pull on {host}");
             let name = format!("pull-{pod}");
-            self.pullers.push(Puller {
+            self.pull_pods.push(PullPod {
                 uid: name.clone(),
                 name,
                 host: host.clone(),
                 image: image.to_owned(),
-                state: Pull::Pulling("ContainerCreating".to_owned()),
+                state: PullState::Pulling("ContainerCreating".to_owned()),
                 look: Look { asked: self.asked(), found: None },
                 terminating: false,
             });
@@ -277,7 +277,7 @@ impl World {
     fn evict(&mut self, name: &str) {
         let others_down = self.others_down(name);
         let pod = self.racks.iter_mut().flat_map(|rack| &mut rack.pods).find(|pod| pod.name == name);
-        let pod = pod.expect("it was seen");
+        let pod = pod.expect("it was observed");
         assert!(others_down == 0 || !pod.ready, "{name} was taken down while {others_down} others were down");
         pod.terminating = true;
         self.evicted.push(name.to_owned());
@@ -322,22 +322,22 @@ impl World {
     }
 
     fn kubelets_pull(&mut self) -> bool {
-        let before = self.pullers.clone();
-        for puller in &mut self.pullers {
-            puller.state = match &self.no_room {
-                Some(why) => Pull::Refused(why.clone()),
+        let before = self.pull_pods.clone();
+        for pull_pod in &mut self.pull_pods {
+            pull_pod.state = match &self.no_room {
+                Some(why) => PullState::Refused(why.clone()),
                 None if self.slow => continue,
-                None if self.missing.contains(&puller.image) => {
-                    Pull::Missing(format!("image {} cannot be pulled", puller.image))
+                None if self.missing.contains(&pull_pod.image) => {
+                    PullState::Missing(format!("image {} cannot be pulled", pull_pod.image))
                 }
-                None => Pull::Pulled,
+                None => PullState::Pulled,
             };
-            if puller.state == Pull::Pulled && self.classes.values().all(Option::is_some) {
+            if pull_pod.state == PullState::Pulled && self.classes.values().all(Option::is_some) {
                 let there = self.classes.iter().filter(|(_, there)| **there == Some(true));
-                puller.look.found = Some(there.map(|(class, _)| class.clone()).collect());
+                pull_pod.look.found = Some(there.map(|(class, _)| class.clone()).collect());
             }
         }
-        before != self.pullers
+        before != self.pull_pods
     }
 
     fn provisioner(&mut self) -> bool {

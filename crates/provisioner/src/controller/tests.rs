@@ -42,7 +42,7 @@ fn fake(spec: &Value) -> FakeApi {
     api
 }
 
-fn context(api: &FakeApi, memory: &Memory) -> Arc<Context> {
+fn context(api: &FakeApi, states: &RingStates) -> Arc<Context> {
     let caches = Caches {
         cassandras: api.cache(),
         versions: api.cache(),
@@ -56,7 +56,7 @@ fn context(api: &FakeApi, memory: &Memory) -> Arc<Context> {
     };
     let health = Health {
         sessions: Sessions::new(),
-        memory: memory.clone(),
+        states: states.clone(),
         queue: Queue::new(),
         turns: Turns::default(),
     };
@@ -69,8 +69,8 @@ fn of_ours(api: &FakeApi) -> operator::Cache<Secret> {
     operator::Cache::fixed(api.list::<Secret>().into_iter().filter(ours))
 }
 
-async fn step(api: &FakeApi, memory: &Memory) -> Result<Option<Duration>, Error> {
-    Box::pin(reconcile(Arc::new(cassandra(api)), context(api, memory))).await
+async fn step(api: &FakeApi, states: &RingStates) -> Result<Option<Duration>, Error> {
+    Box::pin(reconcile(Arc::new(cassandra(api)), context(api, states))).await
 }
 
 fn cassandra(api: &FakeApi) -> Cassandra {
@@ -93,10 +93,10 @@ fn secret(name: &str, data: &Value) -> Secret {
 }
 
 /// Reconciles until all racks are ready.
-async fn begin(api: &FakeApi, memory: &Memory) {
-    step(api, memory).await.unwrap();
+async fn begin(api: &FakeApi, states: &RingStates) {
+    step(api, states).await.unwrap();
     make_ready(api);
-    step(api, memory).await.unwrap();
+    step(api, states).await.unwrap();
     assert_eq!(api.list::<PetSet>().len(), 2);
 }
 
@@ -116,9 +116,9 @@ fn make_ready(api: &FakeApi) {
     }
 }
 
-async fn end(api: &FakeApi, memory: &Memory) {
+async fn end(api: &FakeApi, states: &RingStates) {
     api.delete::<Cassandra>(NAMESPACE, "db");
-    step(api, memory).await.unwrap();
-    step(api, memory).await.unwrap();
+    step(api, states).await.unwrap();
+    step(api, states).await.unwrap();
     assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
 }

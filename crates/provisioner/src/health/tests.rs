@@ -8,7 +8,7 @@ use crate::checks::Checks;
 fn health() -> Health {
     Health {
         sessions: Sessions::new(),
-        memory: Memory::default(),
+        states: RingStates::default(),
         queue: Queue::new(),
         turns: Turns::default(),
     }
@@ -31,7 +31,7 @@ fn target(address: Option<&str>) -> Target {
 async fn verdict(health: &Health, every: Duration) -> Verdict {
     loop {
         let checks = |checks: &Checks| (!checks.running).then(|| checks.verdict.clone()).flatten();
-        if let Some(verdict) = health.memory.of("u", |known| checks(&known.checks)) {
+        if let Some(verdict) = health.states.with("u", |state| checks(&state.checks)) {
             return verdict;
         }
         health.look(target(None), Some(every));
@@ -57,7 +57,7 @@ async fn rounds_run_when_due_and_failures_are_counted() {
 async fn a_ring_that_stays_silent_wakes_nobody_and_is_asked_less_often() {
     const PERIOD: Duration = Duration::from_hours(1);
     let health = health();
-    let every = || health.memory.of("u", |known| known.pace.every(false, PERIOD).as_secs());
+    let every = || health.states.with("u", |state| state.pace.every(false, PERIOD).as_secs());
     verdict(&health, PERIOD).await;
     assert_eq!(every(), 3);
     for _ in 0..6 {
@@ -78,9 +78,9 @@ async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
         silent: 0,
         failed: 0,
     };
-    health.memory.of("u", |known| {
-        known.checks.verdict = Some(well);
-        known.checks.running = true;
+    health.states.with("u", |state| {
+        state.checks.verdict = Some(well);
+        state.checks.running = true;
     });
     health.round(&target(None), async { panic!("in the driver") }).await;
     let broken = verdict(&health, HOUR).await;
@@ -93,9 +93,9 @@ async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
 #[tokio::test]
 async fn a_ring_that_refuses_the_login_is_settled_again() {
     let health = health();
-    health.memory.of("u", |known| known.settled = true);
+    health.states.with("u", |state| state.bootstrapped = true);
     health.round(&target(None), async { Round { refused: true, ..Round::broken() } }).await;
-    assert!(!health.memory.of("u", |known| known.settled));
+    assert!(!health.states.with("u", |state| state.bootstrapped));
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ fn a_pod_that_does_not_start_is_named_with_its_reason() {
 fn a_planned_renewal_is_no_bad_news(#[case] request: Option<&str>, #[case] bad: bool) {
     let mut before = ready();
     before.spec.halted = true;
-    before.metadata.annotations = request.map(|uid| [(halt::OWNER.to_owned(), uid.to_owned())].into());
+    before.metadata.annotations = request.map(|uid| [(halt::HALTED_BY.to_owned(), uid.to_owned())].into());
     let told = |after: &Cassandra| {
         let (old, new) =
             (before.status.clone().unwrap().conditions, after.status.clone().unwrap().conditions);

@@ -194,9 +194,9 @@ fn look(classes: &[&str], answer: Option<&str>) -> Look {
 fn an_answer_counts_only_if_it_saw_what_every_image_has() {
     let control = "org/apache/cassandra/service/CassandraDaemon.class\n";
     let classes = ["com.example.Audit", "com.example.Outer$Inner"];
-    let seen = look(&classes, Some(&format!("com/example/Outer$Inner.class\n{control}")));
-    assert_eq!(seen.asked, classes.map(str::to_owned).into());
-    assert_eq!(seen.found, Some([classes[1].to_owned()].into()));
+    let observed = look(&classes, Some(&format!("com/example/Outer$Inner.class\n{control}")));
+    assert_eq!(observed.asked, classes.map(str::to_owned).into());
+    assert_eq!(observed.found, Some([classes[1].to_owned()].into()));
     assert_eq!(look(&classes, Some(control)).found, Some(BTreeSet::new()));
     for nothing in [None, Some(""), Some("sh: 3: cannot create /dev/termination-log\n")] {
         assert_eq!(look(&classes, nothing).found, None);

@@ -20,23 +20,23 @@ async fn the_deletion_policy_says_what_remains(
     #[case] login_remains: bool,
     #[values(false, true)] halted: bool,
 ) {
-    let (api, memory) = (fake(&json!({ "deletionPolicy": policy })), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (fake(&json!({ "deletionPolicy": policy })), RingStates::default());
+    begin(&api, &states).await;
     claim(&api, "data-db-rack-a-0");
     claim(&api, "other");
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.halted = halted);
     api.delete::<Cassandra>(NAMESPACE, "db");
 
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty());
     assert_eq!(api.list::<PersistentVolumeClaim>().len(), 2, "claims wait for the pods");
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.get::<Cassandra>(NAMESPACE, "db").is_some(), "pods are still there");
 
     for pod in api.list::<Pod>() {
         api.delete::<Pod>(NAMESPACE, &pod.name_any());
     }
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.get::<Cassandra>(NAMESPACE, "db").is_none());
     let left: Vec<_> = api.list::<PersistentVolumeClaim>().iter().map(ResourceExt::name_any).collect();
     assert_eq!(left, claims);
@@ -45,11 +45,11 @@ async fn the_deletion_policy_says_what_remains(
 
 #[tokio::test]
 async fn a_new_cassandra_of_the_same_name_keeps_the_password() {
-    let (api, memory) = (fake(&json!({ "deletionPolicy": "Halt" })), Memory::default());
+    let (api, states) = (fake(&json!({ "deletionPolicy": "Halt" })), RingStates::default());
     let again = cassandra(&api);
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     let before = password(&api, "db-auth");
-    end(&api, &memory).await;
+    end(&api, &states).await;
     for service in api.list::<Service>() {
         api.delete::<Service>(NAMESPACE, &service.name_any());
     }
@@ -57,7 +57,7 @@ async fn a_new_cassandra_of_the_same_name_keeps_the_password() {
     api.delete::<PodDisruptionBudget>(NAMESPACE, "db");
     api.delete::<AppBinding>(NAMESPACE, "db");
     api.put(&again);
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     assert_eq!(password(&api, "db-auth"), before);
 }
 
@@ -69,31 +69,31 @@ async fn a_secret_of_the_users_survives_a_wipe_out(#[case] external: bool) {
     let spec = json!({
         "deletionPolicy": "WipeOut", "authSecret": { "name": "mine", "externallyManaged": external }
     });
-    let (api, memory) = (fake(&spec), Memory::default());
+    let (api, states) = (fake(&spec), RingStates::default());
     api.put(&secret("mine", &json!({ "username": "YQ==", "password": "Yg==" })));
-    step(&api, &memory).await.unwrap();
-    end(&api, &memory).await;
+    step(&api, &states).await.unwrap();
+    end(&api, &states).await;
     assert!(api.get::<Secret>(NAMESPACE, "mine").is_some());
 }
 
 #[tokio::test]
 async fn a_secret_that_another_cassandra_uses_survives_a_wipe_out() {
-    let (api, memory) = (fake(&json!({ "deletionPolicy": "WipeOut" })), Memory::default());
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (fake(&json!({ "deletionPolicy": "WipeOut" })), RingStates::default());
+    step(&api, &states).await.unwrap();
     let mut other = Cassandra::default();
     other.metadata.name = Some("other".to_owned());
     other.metadata.namespace = Some(NAMESPACE.to_owned());
     other.spec.auth_secret = serde_json::from_value(json!({ "name": "db-auth" })).unwrap();
     api.put(&other);
-    end(&api, &memory).await;
+    end(&api, &states).await;
     assert!(api.get::<Secret>(NAMESPACE, "db-auth").is_some());
 }
 
 #[tokio::test]
 async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    begin(&api, &memory).await;
-    let whole = context(&api, &memory);
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    begin(&api, &states).await;
+    let whole = context(&api, &states);
     api.end_namespace(NAMESPACE);
     // The namespace controller deletes object by object; each deletion triggers a reconcile.
     for service in api.list::<Service>() {
@@ -103,7 +103,7 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
     api.forget_requests();
     for _ in 0..10 {
         let context =
-            Context { operator: whole.operator.clone(), ..Arc::into_inner(context(&api, &memory)).unwrap() };
+            Context { operator: whole.operator.clone(), ..Arc::into_inner(context(&api, &states)).unwrap() };
         // An error here is neither reported to the user nor counted as a failure.
         let _ = Box::pin(reconcile(Arc::new(cassandra(&api)), Arc::new(context))).await;
     }
@@ -116,14 +116,14 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
     for pod in api.list::<Pod>() {
         api.delete::<Pod>(NAMESPACE, &pod.name_any());
     }
-    end(&api, &memory).await;
+    end(&api, &states).await;
 }
 
 #[tokio::test]
 async fn a_cassandra_that_was_deleted_before_it_was_held_is_forgotten() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    memory.of("long gone", |known| known.settled = true);
-    step(&api, &memory).await.unwrap();
-    assert_eq!(memory.still("long gone", |_| ()), None);
-    assert_eq!(memory.count(), 1);
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    states.with("long gone", |state| state.bootstrapped = true);
+    step(&api, &states).await.unwrap();
+    assert_eq!(states.if_known("long gone", |_| ()), None);
+    assert_eq!(states.count(), 1);
 }

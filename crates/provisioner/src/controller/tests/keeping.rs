@@ -54,19 +54,19 @@ fn make_old(api: &FakeApi) {
 
 #[tokio::test]
 async fn rings_of_one_name_in_two_namespaces_have_clusters_of_two_names() {
-    let (api, memory) = (durable(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (durable(&json!({})), RingStates::default());
+    begin(&api, &states).await;
     assert_eq!(cluster_name(&api), "db.demo");
 }
 
 #[tokio::test]
 async fn a_ring_of_an_older_release_keeps_its_name_and_the_secret_that_its_pods_mount() {
-    let (api, memory) = (durable(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (durable(&json!({})), RingStates::default());
+    begin(&api, &states).await;
     make_old(&api);
     let before: Vec<_> = api.list::<PetSet>().into_iter().map(|petset| petset.spec).collect();
-    for memory in [memory, Memory::default()] {
-        step(&api, &memory).await.unwrap();
+    for states in [states, RingStates::default()] {
+        step(&api, &states).await.unwrap();
         assert_eq!(cluster_name(&api), "db");
         let after: Vec<_> = api.list::<PetSet>().into_iter().map(|petset| petset.spec).collect();
         assert_eq!(after, before, "no pod gets another template");
@@ -82,9 +82,9 @@ async fn a_new_cassandra_on_old_volumes_gives_its_cluster_the_name_that_they_hav
     #[case] name: &str,
     #[values(true, false)] unlabelled: bool,
 ) {
-    let (api, memory) = (durable(&json!({})), Memory::default());
+    let (api, states) = (durable(&json!({})), RingStates::default());
     let again = cassandra(&api);
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     if old {
         make_old(&api);
     }
@@ -96,10 +96,10 @@ async fn a_new_cassandra_on_old_volumes_gives_its_cluster_the_name_that_they_hav
     for pod in api.list::<Pod>() {
         api.delete::<Pod>(NAMESPACE, &pod.name_any());
     }
-    end(&api, &memory).await;
+    end(&api, &states).await;
     assert!(api.list::<PetSet>().is_empty());
     api.put(&again);
-    begin(&api, &Memory::default()).await;
+    begin(&api, &RingStates::default()).await;
     assert_eq!(cluster_name(&api), name);
     assert_eq!(tokens(&api), None, "the data may have been made with others");
 }
@@ -114,17 +114,17 @@ async fn what_the_user_says_of_tokens_holds_from_the_first_time_that_the_ring_is
         let text = format!("num_tokens: {tokens}");
         serde_json::from_value(json!({ "inline": { "cassandra.yaml": text } })).unwrap()
     };
-    let (api, memory) = (durable(&json!({})), Memory::default());
+    let (api, states) = (durable(&json!({})), RingStates::default());
     for tokens_said in [8, 4] {
         api.change(NAMESPACE, "db", |one: &mut Cassandra| one.spec.configuration = Some(said(tokens_said)));
-        begin(&api, &memory).await;
+        begin(&api, &states).await;
         assert_eq!(tokens(&api), Some(tokens_said.to_string()), "nothing has been made with others yet");
     }
     api.change(NAMESPACE, "db", |one: &mut Cassandra| {
         one.status.get_or_insert_default().host_ids.insert("db-rack-a-0".to_owned(), "1".to_owned());
         one.spec.configuration = Some(said(16));
     });
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     assert_eq!(tokens(&api), Some("4".to_owned()));
     let (reason, message) = condition(&api, "ProvisioningStarted");
     assert_eq!(reason, "ConfigInvalid", "{message}");
@@ -132,13 +132,13 @@ async fn what_the_user_says_of_tokens_holds_from_the_first_time_that_the_ring_is
 
 #[tokio::test]
 async fn volumes_of_two_clusters_are_not_put_into_one_ring() {
-    let (api, memory) = (durable(&json!({})), Memory::default());
+    let (api, states) = (durable(&json!({})), RingStates::default());
     for (claim, cluster) in [("data-db-rack-a-0", "db.demo"), ("data-db-rack-b-0", "db.prod")] {
         let annotations = json!({ "kubedb.com/cluster-name": cluster });
         let metadata = json!({ "name": claim, "namespace": NAMESPACE, "annotations": annotations });
         api.put::<PersistentVolumeClaim>(&serde_json::from_value(json!({ "metadata": metadata })).unwrap());
     }
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty());
     let (reason, message) = condition(&api, condition_type::PROVISIONING_STARTED);
     assert_eq!(reason, "ClusterNameUnclear");
@@ -161,8 +161,8 @@ fn owned<K: Object>(api: &FakeApi, uid: &str, count: usize) {
 
 #[tokio::test]
 async fn a_restored_ring_without_owners_is_adopted() {
-    let (api, memory) = (durable(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (durable(&json!({})), RingStates::default());
+    begin(&api, &states).await;
     make_old(&api);
     orphan::<PetSet>(&api);
     orphan::<Service>(&api);
@@ -181,7 +181,7 @@ async fn a_restored_ring_without_owners_is_adopted() {
     });
     assert_ne!(cassandra(&api).uid(), restored.uid());
 
-    step(&api, &Memory::default()).await.unwrap();
+    step(&api, &RingStates::default()).await.unwrap();
     let uid = cassandra(&api).uid().unwrap();
     owned::<PetSet>(&api, &uid, 2);
     owned::<Service>(&api, &uid, 3);

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn a_new_cassandra_gets_all_its_objects_and_a_finalizer() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    begin(&api, &states).await;
     let names = |list: Vec<String>| list.join(" ");
     assert_eq!(
         names(api.list::<PetSet>().iter().map(ResourceExt::name_any).collect()),
@@ -26,23 +26,23 @@ async fn a_new_cassandra_gets_all_its_objects_and_a_finalizer() {
 
 #[tokio::test]
 async fn a_second_look_changes_and_reads_nothing() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    step(&api, &memory).await.unwrap();
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    step(&api, &states).await.unwrap();
+    step(&api, &states).await.unwrap();
     api.forget_requests();
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert_eq!(api.requests(), []);
 }
 
 #[tokio::test]
 async fn a_failure_at_any_write_is_made_up_for() {
     for writes in 0..16 {
-        let (api, memory) = (fake(&json!({})), Memory::default());
+        let (api, states) = (fake(&json!({})), RingStates::default());
         api.fail_after(writes);
-        let failed = step(&api, &memory).await;
+        let failed = step(&api, &states).await;
         let first = api.get::<Secret>(NAMESPACE, "db-auth").map(|_| password(&api, "db-auth"));
         api.heal();
-        begin(&api, &Memory::default()).await;
+        begin(&api, &RingStates::default()).await;
         assert_eq!(api.list::<AppBinding>().len(), 1, "after {writes} writes");
         assert!(first.is_none_or(|first| first == password(&api, "db-auth")), "after {writes} writes");
         assert!(failed.is_err() || writes > 8, "{writes}");
@@ -51,21 +51,21 @@ async fn a_failure_at_any_write_is_made_up_for() {
 
 #[tokio::test]
 async fn a_change_of_an_owned_object_is_undone() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    step(&api, &states).await.unwrap();
     api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert_eq!(api.get::<PetSet>(NAMESPACE, "db-rack-a").unwrap().spec.replicas, Some(1));
 }
 
 #[tokio::test]
 async fn an_unknown_version_is_refused_by_name_and_changes_nothing_that_runs() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    step(&api, &states).await.unwrap();
     api.delete::<CassandraVersion>("", "4.1.10");
     let before = api.list::<PetSet>();
     api.forget_requests();
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert_eq!(api.list::<PetSet>(), before);
     assert!(api.writes().iter().all(|write| write.path.ends_with("/status")));
     let (reason, message) = condition(&api, condition_type::PROVISIONING_STARTED);
@@ -77,16 +77,16 @@ async fn an_unknown_version_is_refused_by_name_and_changes_nothing_that_runs() {
 
 #[tokio::test]
 async fn an_object_that_cannot_be_written_does_not_hide_how_the_ring_is() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
-    begin(&api, &memory).await;
+    let (api, states) = (fake(&json!({})), RingStates::default());
+    begin(&api, &states).await;
     make_ready(&api);
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "AllReplicasReady");
 
     api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
     api.change::<Pod>(NAMESPACE, "db-rack-a-0", |pod| pod.status = None);
     api.fail_nth(1, 503);
-    step(&api, &memory).await.unwrap_err();
+    step(&api, &states).await.unwrap_err();
     assert_eq!(condition(&api, condition_type::REPLICA_READY).0, "SomeReplicasNotReady");
 }
 
@@ -103,11 +103,12 @@ async fn a_missing_configuration_is_told_before_pods_wait_for_it(
     #[case] data: Option<Value>,
     #[case] message: &str,
 ) {
-    let (api, memory) = (fake(&json!({ "configuration": { "secretName": "custom" } })), Memory::default());
+    let (api, states) =
+        (fake(&json!({ "configuration": { "secretName": "custom" } })), RingStates::default());
     if let Some(data) = data {
         api.put(&secret("custom", &data));
     }
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty());
     assert!(condition(&api, condition_type::PROVISIONING_STARTED).1.contains(message));
 }
@@ -129,8 +130,8 @@ async fn what_no_node_could_start_with_makes_nothing_and_changes_nothing(
     #[case] reason: &str,
     #[case] message: &str,
 ) {
-    let (api, memory) = (fake(&spec), Memory::default());
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (fake(&spec), RingStates::default());
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty() && api.list::<Service>().is_empty());
     let told = condition(&api, condition_type::PROVISIONING_STARTED);
     assert!(told.0 == reason && told.1.contains(message), "{told:?}");
@@ -138,10 +139,10 @@ async fn what_no_node_could_start_with_makes_nothing_and_changes_nothing(
     let good = cassandra(&fake(&json!({}))).spec;
     let bad = cassandra(&api).spec;
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec = good.clone());
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     let before = (api.list::<PetSet>(), api.get::<Secret>(NAMESPACE, "db-config"));
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec = bad.clone());
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert_eq!((api.list::<PetSet>(), api.get::<Secret>(NAMESPACE, "db-config")), before);
     assert_eq!(condition(&api, condition_type::PROVISIONING_STARTED).0, reason);
 }
@@ -158,13 +159,13 @@ fn template(container: &Value) -> Value {
 
 #[tokio::test]
 async fn an_object_of_somebody_else_is_left_alone() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
+    let (api, states) = (fake(&json!({})), RingStates::default());
     let theirs: Service = serde_json::from_value(json!({
         "metadata": { "name": "db", "namespace": NAMESPACE }, "spec": { "clusterIP": "None" }
     }))
     .unwrap();
     let theirs = api.put(&theirs);
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     let (reason, message) = condition(&api, condition_type::OBJECTS_APPLIED);
     assert_eq!(reason, "NameTaken");
     assert!(
@@ -178,9 +179,9 @@ async fn an_object_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn a_service_that_is_refused_stops_nothing_else_and_is_told() {
     const SAID: &str = "Service \"db\" is invalid: spec.externalTrafficPolicy: Invalid value: \"Local\"";
-    let (api, memory) = (fake(&json!({})), Memory::default());
+    let (api, states) = (fake(&json!({})), RingStates::default());
     api.refuse("/services/db", 422, SAID);
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     assert!(api.get::<Service>(NAMESPACE, "db").is_none());
     assert_eq!(api.list::<PodDisruptionBudget>().len(), 1);
     assert_eq!(api.list::<AppBinding>().len(), 1);
@@ -196,23 +197,23 @@ async fn a_service_that_is_refused_stops_nothing_else_and_is_told() {
     api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| petset.spec.replicas = Some(7));
     api.forget_requests();
     for _ in 0..3 {
-        step(&api, &memory).await.unwrap();
+        step(&api, &states).await.unwrap();
     }
     assert_eq!(api.get::<PetSet>(NAMESPACE, "db-rack-a").unwrap().spec.replicas, Some(1));
     assert!(!api.writes().iter().any(|write| write.path.ends_with("/services/db")));
 
     api.heal();
     api.change::<Cassandra>(NAMESPACE, "db", |cassandra| cassandra.spec.service_templates = vec![]);
-    step(&api, &Memory::default()).await.unwrap();
+    step(&api, &RingStates::default()).await.unwrap();
     assert!(api.get::<Service>(NAMESPACE, "db").is_some());
     assert_eq!(condition(&api, condition_type::OBJECTS_APPLIED).0, "AllObjectsApplied");
 }
 
 #[tokio::test]
 async fn no_pods_are_made_without_the_settings_that_they_need() {
-    let (api, memory) = (fake(&json!({})), Memory::default());
+    let (api, states) = (fake(&json!({})), RingStates::default());
     api.refuse("/secrets/db-uid-1", 403, "exceeded quota: secrets");
-    step(&api, &memory).await.unwrap();
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty());
     assert_eq!(api.list::<Service>().len(), 3);
     let (reason, message) = condition(&api, condition_type::PROVISIONING_STARTED);
@@ -224,13 +225,13 @@ async fn no_pods_are_made_without_the_settings_that_they_need() {
 #[case::of_another_name("theirs", &["theirs"])]
 #[tokio::test]
 async fn an_account_of_the_users_is_used_as_it_is(#[case] name: &str, #[case] accounts: &[&str]) {
-    let (api, memory) = (account_named(name), Memory::default());
+    let (api, states) = (account_named(name), RingStates::default());
     let theirs: ServiceAccount = serde_json::from_value(json!({
         "metadata": { "name": name, "namespace": NAMESPACE }, "imagePullSecrets": [{ "name": "registry" }]
     }))
     .unwrap();
     let theirs = api.put(&theirs);
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     assert_eq!(api.get::<ServiceAccount>(NAMESPACE, name), Some(theirs));
     let there: Vec<_> = api.list::<ServiceAccount>().iter().map(ResourceExt::name_any).collect();
     assert_eq!(there, accounts);
@@ -246,8 +247,8 @@ fn account_named(name: &str) -> FakeApi {
 
 #[tokio::test]
 async fn an_account_that_does_not_exist_is_told_before_pods_wait_for_it() {
-    let (api, memory) = (account_named("theirs"), Memory::default());
-    step(&api, &memory).await.unwrap();
+    let (api, states) = (account_named("theirs"), RingStates::default());
+    step(&api, &states).await.unwrap();
     assert!(api.list::<PetSet>().is_empty());
     let (reason, message) = condition(&api, condition_type::PROVISIONING_STARTED);
     assert_eq!(reason, "ServiceAccountNotFound");
@@ -256,8 +257,9 @@ async fn an_account_that_does_not_exist_is_told_before_pods_wait_for_it() {
 
 #[tokio::test]
 async fn settings_of_the_users_may_be_in_a_secret_called_config() {
-    let (api, memory) = (fake(&json!({ "configuration": { "secretName": "db-config" } })), Memory::default());
+    let (api, states) =
+        (fake(&json!({ "configuration": { "secretName": "db-config" } })), RingStates::default());
     let theirs = api.put(&secret("db-config", &json!({ "cassandra.yaml": "YTogMQ==" })));
-    begin(&api, &memory).await;
+    begin(&api, &states).await;
     assert_eq!(api.get::<Secret>(NAMESPACE, "db-config"), Some(theirs));
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::halt::OWNER;
+use api::halt::HALTED_BY;
 use api::{Cassandra, CassandraOpsRequest};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -51,7 +51,7 @@ pub fn orphaned<'a>(
     cassandra: &Cassandra,
     mut requests: impl Iterator<Item = &'a CassandraOpsRequest>,
 ) -> Option<String> {
-    let owner = cassandra.annotations().get(OWNER)?;
+    let owner = cassandra.annotations().get(HALTED_BY)?;
     // A running request whose halt was lifted sets it again, or removes the mark itself.
     let needs = |request: &CassandraOpsRequest| {
         request.uid().as_ref() == Some(owner)
@@ -83,7 +83,7 @@ mod tests {
     ) {
         let mut cassandra = Cassandra::default();
         cassandra.spec.halted = halted;
-        cassandra.annotations_mut().insert(OWNER.to_owned(), "u".to_owned());
+        cassandra.annotations_mut().insert(HALTED_BY.to_owned(), "u".to_owned());
         let request = phase.map(|phase| {
             let mut request = CassandraOpsRequest::default();
             request.metadata.uid = Some("u".to_owned());

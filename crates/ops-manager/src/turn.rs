@@ -23,7 +23,7 @@ pub enum Turn {
 /// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally
 /// old, the first by name counts as newer); of the remaining ones, the oldest goes first. A request that is not `valid` will
 /// be denied, so it replaces no other.
-pub fn turn<'a>(
+pub fn among<'a>(
     request: &CassandraOpsRequest,
     all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,
     valid: impl Fn(&CassandraOpsRequest) -> bool,
@@ -92,14 +92,14 @@ mod tests {
     }
 
     fn turns(requests: &[CassandraOpsRequest]) -> Vec<Turn> {
-        requests.iter().map(|r| turn(r, requests.iter(), |_| true)).collect()
+        requests.iter().map(|r| among(r, requests.iter(), |_| true)).collect()
     }
 
     #[test]
     fn a_request_that_will_be_refused_takes_nobody_s_place() {
         let requests = [request("good", 1, Phase::Pending), request("bad", 2, Phase::Pending)];
         let valid = |request: &CassandraOpsRequest| request.name_any() != "bad";
-        let turns = requests.each_ref().map(|r| turn(r, requests.iter(), valid));
+        let turns = requests.each_ref().map(|r| among(r, requests.iter(), valid));
         assert_eq!(turns, [Turn::Now, Turn::Now]);
     }
 

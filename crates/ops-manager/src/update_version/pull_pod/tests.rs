@@ -2,15 +2,15 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(status: &Value) -> Pull {
+fn read(status: &Value) -> PullState {
     let pod = json!({
         "metadata": { "name": "update-pull-db-0", "uid": "u" },
         "spec": { "nodeName": "k-1", "containers": [{ "name": "pull", "image": "c:2" }] },
         "status": status,
     });
-    let puller = seen(&serde_json::from_value(pod).unwrap());
-    assert_eq!((puller.host.as_str(), puller.image.as_str()), ("k-1", "c:2"));
-    puller.state
+    let pull_pod = observed(&serde_json::from_value(pod).unwrap());
+    assert_eq!((pull_pod.host.as_str(), pull_pod.image.as_str()), ("k-1", "c:2"));
+    pull_pod.state
 }
 
 fn container(image_id: &str, state: &Value) -> Value {
@@ -27,10 +27,10 @@ fn waiting(reason: &str) -> Value {
 fn a_container_that_ran_or_could_not_run_had_its_image() {
     for ended in ["Completed", "StartError"] {
         let ended = container("sha256:1", &json!({ "terminated": { "exitCode": 128, "reason": ended } }));
-        assert_eq!(read(&ended), Pull::Pulled);
+        assert_eq!(read(&ended), PullState::Pulled);
     }
     for reason in ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"] {
-        assert_eq!(read(&waiting(reason)), Pull::Pulled, "{reason}");
+        assert_eq!(read(&waiting(reason)), PullState::Pulled, "{reason}");
     }
 }
 
@@ -38,39 +38,39 @@ fn a_container_that_ran_or_could_not_run_had_its_image() {
 #[test]
 fn a_container_that_still_looks_is_waited_for() {
     let running = container("sha256:1", &json!({ "running": {} }));
-    assert!(matches!(read(&running), Pull::Pulling(_)));
+    assert!(matches!(read(&running), PullState::Pulling(_)));
     let mut pod = made(&["com.example.Audit".to_owned()]);
     let said = "com/example/Audit.class\norg/apache/cassandra/service/CassandraDaemon.class\n";
     let ended = container("sha256:1", &json!({ "terminated": { "exitCode": 0, "message": said } }));
     pod.status = Some(serde_json::from_value(ended).unwrap());
-    let seen = seen(&pod);
-    assert_eq!(seen.state, Pull::Pulled);
-    assert_eq!(seen.look.found, Some(["com.example.Audit".to_owned()].into()));
-    assert_eq!(seen.look.asked, ["com.example.Audit".to_owned()].into());
+    let observed = observed(&pod);
+    assert_eq!(observed.state, PullState::Pulled);
+    assert_eq!(observed.look.found, Some(["com.example.Audit".to_owned()].into()));
+    assert_eq!(observed.look.asked, ["com.example.Audit".to_owned()].into());
 }
 
 #[test]
 fn a_missing_image_is_told_from_a_first_failure() {
-    assert_eq!(read(&waiting("ErrImagePull")), Pull::Pulling("ErrImagePull".to_owned()));
-    let Pull::Missing(why) = read(&waiting("ImagePullBackOff")) else { panic!("it is missing") };
+    assert_eq!(read(&waiting("ErrImagePull")), PullState::Pulling("ErrImagePull".to_owned()));
+    let PullState::Missing(why) = read(&waiting("ImagePullBackOff")) else { panic!("it is missing") };
     assert!(why.contains("image c:2 cannot be pulled") && why.contains("not found"), "{why}");
 }
 
 #[test]
 fn a_node_without_room_says_nothing_about_the_image() {
     let refused = json!({ "phase": "Failed", "reason": "OutOfpods", "message": "the node has no room" });
-    assert_eq!(read(&refused), Pull::Refused("OutOfpods: the node has no room".to_owned()));
+    assert_eq!(read(&refused), PullState::Refused("OutOfpods: the node has no room".to_owned()));
     let lost = json!({ "phase": "Failed", "reason": "Evicted", "containerStatuses": [{
         "name": "pull", "image": "c:2", "imageID": "", "ready": false, "restartCount": 0,
         "state": { "terminated": { "exitCode": 137, "reason": "ContainerStatusUnknown" } },
     }]});
-    assert!(matches!(read(&lost), Pull::Refused(_)));
+    assert!(matches!(read(&lost), PullState::Refused(_)));
 }
 
 #[test]
 fn a_pod_on_its_way_waits() {
-    assert!(matches!(read(&json!({})), Pull::Pulling(_)));
-    assert_eq!(read(&waiting("ContainerCreating")), Pull::Pulling("ContainerCreating".to_owned()));
+    assert!(matches!(read(&json!({})), PullState::Pulling(_)));
+    assert_eq!(read(&waiting("ContainerCreating")), PullState::Pulling("ContainerCreating".to_owned()));
 }
 
 fn made(classes: &[String]) -> Pod {

@@ -13,7 +13,7 @@ use crate::pace::Pace;
 
 /// What is remembered of one Cassandra.
 #[derive(Default)]
-pub struct Known {
+pub struct RingState {
     /// The generation that a read from the API server has confirmed to be the newest.
     pub confirmed: Option<i64>,
     /// The login that was read last.
@@ -25,9 +25,9 @@ pub struct Known {
     /// When a ring in use was last set up again, and what differs from how it was created, if anything.
     pub kept_up: Option<(Instant, Option<Refusal>)>,
     /// The superuser and the operator's keyspace are as they should be.
-    pub settled: bool,
+    pub bootstrapped: bool,
     /// When setting it up last failed, and why.
-    pub unsettled: Option<(Instant, String)>,
+    pub bootstrap_failed: Option<(Instant, String)>,
     /// How often to check.
     pub pace: Pace,
     /// A pod that does not get created.
@@ -62,19 +62,19 @@ pub struct Missing {
     pub why: Option<String>,
 }
 
-/// Memory of all Cassandras, by uid. Clones share it.
+/// RingStates of all Cassandras, by uid. Clones share it.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<HashMap<String, Known>>>);
+pub struct RingStates(Arc<Mutex<HashMap<String, RingState>>>);
 
-impl Memory {
+impl RingStates {
     /// Reads or changes the memory of a Cassandra, which begins empty.
-    pub fn of<T>(&self, uid: &str, look: impl FnOnce(&mut Known) -> T) -> T {
+    pub fn with<T>(&self, uid: &str, look: impl FnOnce(&mut RingState) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         look(all.entry(uid.to_owned()).or_default())
     }
 
-    /// Like [`Memory::of`], but returns `None` if nothing is remembered of the Cassandra.
-    pub fn still<T>(&self, uid: &str, look: impl FnOnce(&mut Known) -> T) -> Option<T> {
+    /// Like [`RingStates::with`], but returns `None` if nothing is remembered of the Cassandra.
+    pub fn if_known<T>(&self, uid: &str, look: impl FnOnce(&mut RingState) -> T) -> Option<T> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get_mut(uid).map(look)
     }
@@ -85,13 +85,13 @@ impl Memory {
     }
 
     /// Forgets Cassandras that do not exist any more. Returns what was remembered of them.
-    pub fn keep(&self, there: impl Fn(&str) -> bool) -> Vec<Known> {
+    pub fn keep(&self, there: impl Fn(&str) -> bool) -> Vec<RingState> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.extract_if(|uid, _| !there(uid)).map(|(_, known)| known).collect()
     }
 
     /// Forgets a Cassandra. Returns what was remembered.
-    pub fn forget(&self, uid: &str) -> Option<Known> {
+    pub fn forget(&self, uid: &str) -> Option<RingState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)
     }
 }

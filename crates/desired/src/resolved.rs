@@ -20,7 +20,7 @@ const STANDALONE: &str = "standalone";
 const SEEDS: i32 = 3;
 
 /// A Cassandra with everything derived from its spec that the builders need.
-pub struct Plan<'a> {
+pub struct Resolved<'a> {
     /// The object itself.
     pub cassandra: &'a Cassandra,
     /// Its namespace.
@@ -103,8 +103,8 @@ impl Rack<'_> {
     }
 }
 
-impl<'a> Plan<'a> {
-    /// Derives the plan from a Cassandra.
+impl<'a> Resolved<'a> {
+    /// Derives the resolved from a Cassandra.
     pub fn of(cassandra: &'a Cassandra) -> Self {
         let name = cassandra.name_any();
         let namespace = cassandra.namespace().unwrap_or_default();
@@ -217,7 +217,7 @@ mod tests {
         "db-rack-r0-0.db-rack-r0-pods.ns.svc", "db-rack-r1-0.db-rack-r1-pods.ns.svc", "db-rack-r2-0.db-rack-r2-pods.ns.svc"
     ])]
     fn seeds_are_the_first_pods_of_every_rack(#[case] racks: &[i32], #[case] seeds: &[&str]) {
-        assert_eq!(Plan::of(&cassandra(racks)).seeds(), seeds);
+        assert_eq!(Resolved::of(&cassandra(racks)).seeds(), seeds);
     }
 
     #[rstest]
@@ -225,7 +225,7 @@ mod tests {
     #[case::two_racks(&[2, 2], &["r0-0", "r1-0", "r0-1", "r1-1"])]
     #[case::one_rack(&[3], &["r0-0", "r0-1", "r0-2"])]
     fn nodes_join_by_number_over_the_racks(#[case] racks: &[i32], #[case] order: &[&str]) {
-        let all = Plan::of(&cassandra(racks)).order();
+        let all = Resolved::of(&cassandra(racks)).order();
         let pods: Vec<_> =
             all.iter().filter_map(|host| host.split('.').next()?.strip_prefix("db-rack-")).collect();
         assert_eq!(pods, order);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn pods_are_listed_rack_by_rack() {
-        let pods: Vec<_> = Plan::of(&cassandra(&[1, 2])).pods().collect();
+        let pods: Vec<_> = Resolved::of(&cassandra(&[1, 2])).pods().collect();
         assert_eq!(pods, ["db-rack-r0-0", "db-rack-r1-0", "db-rack-r1-1"]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cassandra::replication::{Change, Fewer};
 use cassandra::{Credentials, Error, Replication, Sessions, keyspace, roles};
-use desired::{DATACENTER, Plan};
+use desired::{DATACENTER, Resolved};
 use tokio::sync::Semaphore;
 
 /// Generous, because a login costs a busy node a bcrypt hash.
@@ -38,35 +38,35 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Runs `settle` with a time limit; `None` if too many others are running. `again`: an earlier attempt has failed.
+    /// Runs `bootstrap` with a time limit; `None` if too many others are running. `again`: an earlier attempt has failed.
     pub async fn take<T>(
         &self,
         again: bool,
-        settle: impl Future<Output = Result<T, String>>,
+        bootstrap: impl Future<Output = Result<T, String>>,
     ) -> Option<Result<T, String>> {
         let turns = if again { &self.again } else { &self.first };
         let _turn = turns.try_acquire().ok()?;
-        let bounded = tokio::time::timeout(LONGEST, settle).await;
+        let bounded = tokio::time::timeout(LONGEST, bootstrap).await;
         Some(bounded.unwrap_or_else(|_| Err(format!("the ring did not answer within {LONGEST:?}"))))
     }
 }
 
 /// Sets up the ring. Can be repeated; if everything is done already, it costs three queries. Returns what has fewer copies than
 /// it should and was not changed, because others may already use the ring.
-pub async fn settle(
-    plan: &Plan<'_>,
+pub async fn bootstrap(
+    resolved: &Resolved<'_>,
     sessions: &Sessions,
     addresses: &[SocketAddr],
     credentials: Option<&Credentials>,
     fewer: Fewer,
 ) -> Result<Vec<String>, String> {
     let (address, mut flaws) = match credentials {
-        Some(credentials) => secure(plan, sessions, addresses, credentials, fewer).await?,
+        Some(credentials) => secure(resolved, sessions, addresses, credentials, fewer).await?,
         None => (*addresses.first().ok_or(NO_ADDRESS)?, vec![]),
     };
     let node = sessions.node(address, credentials, TIMEOUT).await.map_err(|error| error.to_string())?;
     let own =
-        keyspace::ensure(&node, &copies(plan.nodes()), fewer).await.map_err(|error| error.to_string())?;
+        keyspace::ensure(&node, &copies(resolved.nodes()), fewer).await.map_err(|error| error.to_string())?;
     if let Change::Fewer(flaw) = own {
         flaws.push(flaw);
     }
@@ -75,7 +75,7 @@ pub async fn settle(
 
 /// Uses the first node that accepts one of the logins: after a change of replication not every node has every role.
 async fn secure(
-    plan: &Plan<'_>,
+    resolved: &Resolved<'_>,
     sessions: &Sessions,
     addresses: &[SocketAddr],
     credentials: &Credentials,
@@ -83,7 +83,7 @@ async fn secure(
 ) -> Result<(SocketAddr, Vec<String>), String> {
     let mut refused = NO_ADDRESS.to_owned();
     for &address in addresses {
-        match roles::secure(sessions, address, credentials, &logins(plan), fewer).await {
+        match roles::secure(sessions, address, credentials, &logins(resolved), fewer).await {
             Ok(outcome) => return Ok((address, outcome.fewer.into_iter().collect())),
             Err(error @ Error::Unauthorized { .. }) => refused = error.to_string(),
             Err(error) => return Err(error.to_string()),
@@ -93,8 +93,8 @@ async fn secure(
 }
 
 /// Replication of `system_auth` (logins and permissions): three copies, or as many as there are nodes.
-fn logins(plan: &Plan) -> Replication {
-    copies(plan.nodes().min(3))
+fn logins(resolved: &Resolved) -> Replication {
+    copies(resolved.nodes().min(3))
 }
 
 fn copies(nodes: i32) -> Replication {
@@ -110,7 +110,7 @@ mod tests {
     async fn frozen_rings_hold_up_a_few_workers_only_and_not_for_ever() {
         let turns = Turns::default();
         let frozen = || async { std::future::pending::<Result<(), String>>().await };
-        let settling: Vec<_> = (0..AT_ONCE)
+        let bootstrapping: Vec<_> = (0..AT_ONCE)
             .map(|_| {
                 let turns = turns.clone();
                 tokio::spawn(async move { turns.take(true, frozen()).await })
@@ -127,7 +127,7 @@ mod tests {
             Some(Ok(())),
             "a new ring is held up by none of them"
         );
-        for one in settling {
+        for one in bootstrapping {
             assert_eq!(one.await.unwrap(), Some(Err("the ring did not answer within 60s".to_owned())));
         }
         assert_eq!(turns.take(true, async { Ok(()) }).await, Some(Ok(())));

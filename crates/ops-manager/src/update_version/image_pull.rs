@@ -11,38 +11,38 @@ use api::condition;
 use api::ops_request::Release;
 
 use super::observe::{Observed, release};
-use super::puller::{Place, Pull, Puller};
+use super::pull_pod::{Place, PullPod, PullState};
 use super::refusal;
 use super::step::{Outcome, PULL, PULL_IMAGE, Step, Wait};
 
 /// Reason of the condition if the API server refused a pod.
 pub(super) const REFUSED: &str = "PullRefused";
 /// The step to take before the update begins. `None`: every node has the image, as far as possible.
-pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
-    if is_refused(seen) {
+pub(super) fn before(observed: &Observed, target: &Release) -> Option<Step> {
+    if is_refused(observed) {
         return None;
     }
-    let places = places(seen, &target.image);
-    let (wanted, strays): (Vec<&Puller>, Vec<&Puller>) = seen.pullers.iter().partition(|puller| {
-        puller.image == target.image && places.iter().any(|place| place.host == puller.host)
+    let places = places(observed, &target.image);
+    let (wanted, strays): (Vec<&PullPod>, Vec<&PullPod>) = observed.pull_pods.iter().partition(|pull_pod| {
+        pull_pod.image == target.image && places.iter().any(|place| place.host == pull_pod.host)
     });
-    let missing = wanted.iter().find_map(|puller| match &puller.state {
-        Pull::Missing(what) => Some(format!("node {}: {what}. Nothing was touched", puller.host)),
+    let missing = wanted.iter().find_map(|pull_pod| match &pull_pod.state {
+        PullState::Missing(what) => Some(format!("node {}: {what}. Nothing was touched", pull_pod.host)),
         _ => None,
     });
     if let Some(message) = missing {
         return Some(Step::Finish(Outcome::Failed(message)));
     }
-    if strays.iter().any(|puller| !puller.terminating) {
-        return Some(Step::RemovePullers { pods: strays.into_iter().cloned().collect() });
+    if strays.iter().any(|pull_pod| !pull_pod.terminating) {
+        return Some(Step::RemovePullPods { pods: strays.into_iter().cloned().collect() });
     }
-    let absent = |place: &Place| !wanted.iter().any(|puller| puller.host == place.host);
+    let absent = |place: &Place| !wanted.iter().any(|pull_pod| pull_pod.host == place.host);
     let absent: Vec<Place> = places.into_iter().filter(absent).collect();
     if !absent.is_empty() {
         return Some(Step::Pull { image: target.image.clone(), places: absent });
     }
-    let (_, _, message) = told(seen)?;
-    wanted.iter().any(|puller| matches!(puller.state, Pull::Pulling(_))).then(|| {
+    let (_, _, message) = condition(observed)?;
+    wanted.iter().any(|pull_pod| matches!(pull_pod.state, PullState::Pulling(_))).then(|| {
         Step::Wait(Wait {
             condition: PULL_IMAGE.to_owned(),
             reason: "Pulling",
@@ -53,10 +53,10 @@ pub(super) fn before(seen: &Observed, target: &Release) -> Option<Step> {
 }
 
 /// One place per Kubernetes node with a pod to renew. Pods that are down are left out: they have no uptime to save.
-fn places(seen: &Observed, image: &str) -> Vec<Place> {
+fn places(observed: &Observed, image: &str) -> Vec<Place> {
     let mut hosts = BTreeSet::new();
     let mut places = vec![];
-    for rack in seen.racks.iter().filter(|rack| !rack.never_pulls) {
+    for rack in observed.racks.iter().filter(|rack| !rack.never_pulls) {
         for pod in rack.pods.iter().filter(|pod| pod.ready && pod.image != image) {
             let Some(host) = &pod.host else { continue };
             if hosts.insert(host) {
@@ -68,35 +68,35 @@ fn places(seen: &Observed, image: &str) -> Vec<Place> {
 }
 
 /// The condition to set: status, reason and message. `None`: nothing to report.
-pub(super) fn told(seen: &Observed) -> Option<(bool, &'static str, String)> {
-    let image = release(seen.target.as_deref()?).image;
-    let pullers = || seen.pullers.iter().filter(|puller| puller.image == image);
-    if is_refused(seen) || pullers().next().is_none() {
+pub(super) fn condition(observed: &Observed) -> Option<(bool, &'static str, String)> {
+    let image = release(observed.target.as_deref()?).image;
+    let pull_pods = || observed.pull_pods.iter().filter(|pull_pod| pull_pod.image == image);
+    if is_refused(observed) || pull_pods().next().is_none() {
         return None;
     }
     let (mut done, mut reason, mut rest) = (0, "Pulled", vec![]);
-    for Puller { host, state, .. } in pullers() {
+    for PullPod { host, state, .. } in pull_pods() {
         let (why, what) = match state {
-            Pull::Pulled => {
+            PullState::Pulled => {
                 done += 1;
                 continue;
             }
-            Pull::Pulling(what) => ("Pulling", format!("waits for {what}")),
-            Pull::Missing(what) => ("ImageMissing", what.clone()),
-            Pull::Refused(what) => ("NotPulled", format!("did not take the pod that pulls ({what})")),
+            PullState::Pulling(what) => ("Pulling", format!("waits for {what}")),
+            PullState::Missing(what) => ("ImageMissing", what.clone()),
+            PullState::Refused(what) => ("NotPulled", format!("did not take the pod that pulls ({what})")),
         };
         reason = why;
         rest.push(format!("; node {host} {what}"));
     }
-    let message = format!("image {image} is on {done} of {} nodes{}", pullers().count(), rest.concat());
+    let message = format!("image {image} is on {done} of {} nodes{}", pull_pods().count(), rest.concat());
     Some((rest.is_empty(), reason, message))
 }
 
 /// Removes the pods that pull before any step that does not need them: they are useful only until the update begins.
-pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
+pub(super) fn nothing_left(observed: &Observed, step: Step) -> Step {
     let serves = match &step {
         Step::Pull { .. }
-        | Step::RemovePullers { .. }
+        | Step::RemovePullPods { .. }
         | Step::Probe
         | Step::Rehearse
         | Step::Begin { .. }
@@ -104,16 +104,18 @@ pub(super) fn nothing_left(seen: &Observed, step: Step) -> Step {
         Step::Wait(wait) => wait.condition == PULL_IMAGE,
         _ => false,
     };
-    let left: Vec<Puller> = seen.pullers.iter().filter(|puller| !puller.terminating).cloned().collect();
-    let removal = Step::RemovePullers { pods: left.clone() };
+    let left: Vec<PullPod> =
+        observed.pull_pods.iter().filter(|pull_pod| !pull_pod.terminating).cloned().collect();
+    let removal = Step::RemovePullPods { pods: left.clone() };
     // If their removal is refused, they go with their request; that must not block an update that has begun.
-    let begun = seen.request.status.as_ref().is_some_and(|status| status.update_version.is_some());
-    let stays = begun && !seen.request.phase().is_final() && refusal::told(seen, &removal).is_some();
+    let begun = observed.request.status.as_ref().is_some_and(|status| status.update_version.is_some());
+    let stays =
+        begun && !observed.request.phase().is_final() && refusal::last_message(observed, &removal).is_some();
     if serves || stays || left.is_empty() { step } else { removal }
 }
 
 /// Whether the API server has refused a pod. The pods do not show that, so it is read from the status.
-fn is_refused(seen: &Observed) -> bool {
-    let conditions = seen.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
+fn is_refused(observed: &Observed) -> bool {
+    let conditions = observed.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
     condition::get(conditions, PULL_IMAGE).is_some_and(|pull| pull.reason == REFUSED)
 }

@@ -10,33 +10,33 @@ use super::absence;
 use super::clock;
 use super::ending::{HALT_LIFTED, ROLL_BACK_UNFINISHED};
 use super::goal::is_done;
+use super::image_pull;
 use super::known_to_target;
 use super::node::Node;
 use super::observe::Observed;
-use super::pull;
-use super::puller::Place;
+use super::pull_pod::Place;
 use super::refusal;
 use super::replication;
 use super::step::{HELD_UP, Outcome, PULL_IMAGE, Step, Wait};
 
 /// The status after `step` was taken. `note` comes from carrying it out: a cause with log lines, or why a budget blocked an
 /// eviction.
-pub fn status(seen: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsRequestStatus {
-    let mut story = Story::of(seen, step);
-    story.preparation(seen, step);
-    story.facts(seen, step);
-    story.step(seen, step, note);
-    story.status
+pub fn status(observed: &Observed, step: &Step, note: Option<&str>) -> CassandraOpsRequestStatus {
+    let mut report = Report::of(observed, step);
+    report.preparation(observed, step);
+    report.facts(observed, step);
+    report.step(observed, step, note);
+    report.status
 }
 
 /// The status after the API server refused `step`; `why` is its message.
-pub fn refused(seen: &Observed, step: &Step, why: &str) -> CassandraOpsRequestStatus {
-    let mut story = Story::of(seen, step);
+pub fn refused(observed: &Observed, step: &Step, why: &str) -> CassandraOpsRequestStatus {
+    let mut report = Report::of(observed, step);
     if let Some((type_, by_direction)) = refusal::condition_of(step) {
-        let prefix = if by_direction { story.prefix() } else { "" };
-        story.say(format!("{prefix}{type_}"), type_ == HELD_UP, refusal::REFUSED, why);
+        let prefix = if by_direction { report.prefix() } else { "" };
+        report.say(format!("{prefix}{type_}"), type_ == HELD_UP, refusal::REFUSED, why);
     }
-    story.status
+    report.status
 }
 
 /// The conditions that deserve an event: reason, message, and whether it is a warning.
@@ -62,26 +62,26 @@ pub fn news<'a>(
 /// Prefixes of conditions about pods and PetSets. During a roll-back their types begin with `RollBack`.
 const ROLLING: [&str; 4] = ["UpdatePetSets", "GetPod--", "EvictPod--", "RunningPod--"];
 
-struct Story {
+struct Report {
     status: CassandraOpsRequestStatus,
     generation: Option<i64>,
     now: Time,
 }
 
-impl Story {
+impl Report {
     /// The present status, with the clock of the step that was taken or tried.
-    fn of(seen: &Observed, step: &Step) -> Self {
-        let mut status = seen.request.status.clone().unwrap_or_default();
-        let generation = seen.request.metadata.generation;
+    fn of(observed: &Observed, step: &Step) -> Self {
+        let mut status = observed.request.status.clone().unwrap_or_default();
+        let generation = observed.request.metadata.generation;
         status.observed_generation = generation;
         status.phase.get_or_insert(Phase::Pending);
         // A wait that depends on the user has no time limit.
         match step.timed() {
-            Some(name) => status.step = Some(clock::started(seen, status.step.as_ref(), name)),
+            Some(name) => status.step = Some(clock::started(observed, status.step.as_ref(), name)),
             None if matches!(step, Step::Wait(_)) => status.step = None,
             None => {}
         }
-        Self { status, generation, now: Time(seen.now) }
+        Self { status, generation, now: Time(observed.now) }
     }
 
     fn say(&mut self, type_: impl Into<String>, status: bool, reason: &str, message: impl Into<String>) {
@@ -96,17 +96,17 @@ impl Story {
     }
 
     /// Adds the results of the checks before the update begins.
-    fn preparation(&mut self, seen: &Observed, step: &Step) {
+    fn preparation(&mut self, observed: &Observed, step: &Step) {
         if self.status.phase != Some(Phase::Pending)
             || step.is_held_up()
-            || matches!(step, Step::RemovePullers { .. })
+            || matches!(step, Step::RemovePullPods { .. })
         {
             return;
         }
         let told = [
-            (replication::CONDITION, replication::told(seen)),
-            (known_to_target::CONDITION, known_to_target::told(seen)),
-            (PULL_IMAGE, pull::told(seen)),
+            (replication::CONDITION, replication::condition(observed)),
+            (known_to_target::CONDITION, known_to_target::condition(observed)),
+            (PULL_IMAGE, image_pull::condition(observed)),
         ];
         for (type_, told) in told {
             if let Some((status, reason, message)) = told {
@@ -118,11 +118,12 @@ impl Story {
     /// Adds what the cluster shows while the halt is ours. Setting `spec.version` starts a new generation, for which the halt
     /// is not answered yet, and resume does not wait for that. If the operator died in between, this is the last chance to
     /// report the progress.
-    fn facts(&mut self, seen: &Observed, step: &Step) {
-        let (Some(record), Some(cassandra)) = (self.status.update_version.clone(), &seen.cassandra) else {
+    fn facts(&mut self, observed: &Observed, step: &Step) {
+        let (Some(record), Some(cassandra)) = (self.status.update_version.clone(), &observed.cassandra)
+        else {
             return;
         };
-        let ours = Halt::of(cassandra).is_of(&seen.request.uid().unwrap_or_default());
+        let ours = Halt::of(cassandra).is_of(&observed.request.uid().unwrap_or_default());
         let answered = halt::is_answered(cassandra);
         let versioned = *step == Step::Resume && record.roll_back.is_none();
         if !ours || !(answered || versioned) {
@@ -135,14 +136,14 @@ impl Story {
             self.version_set(&record.target.name);
         }
         let goal = direction(&record).0;
-        let pods: Vec<&Node> = seen.racks.iter().flat_map(|rack| &rack.pods).collect();
-        let nodes: usize = seen.racks.iter().map(|rack| rack.replicas).sum();
+        let pods: Vec<&Node> = observed.racks.iter().flat_map(|rack| &rack.pods).collect();
+        let nodes: usize = observed.racks.iter().map(|rack| rack.replicas).sum();
         let done = |pod: &&&Node| is_done(pod, goal);
         self.status.progress = Some(format!("{}/{nodes}", pods.iter().filter(done).count()));
-        let updated = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image)).count();
+        let updated = observed.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image)).count();
         if updated > 0 {
-            let message = format!("{updated} of {} PetSets have image {}", seen.racks.len(), goal.image);
-            self.roll("UpdatePetSets", updated == seen.racks.len(), message);
+            let message = format!("{updated} of {} PetSets have image {}", observed.racks.len(), goal.image);
+            self.roll("UpdatePetSets", updated == observed.racks.len(), message);
         }
         let back = record.roll_back.is_some();
         for pod in pods.iter().filter(done) {
@@ -159,7 +160,7 @@ impl Story {
             self.say(absence::REPAIR_NEEDED, true, "HintsExpired", repair);
         }
         // The eviction's response or status write was lost, or somebody else has deleted the pod.
-        let given = seen.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image));
+        let given = observed.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image));
         for pod in given.flat_map(|rack| &rack.pods) {
             let steps = ["GetPod", "EvictPod"].map(|step| format!("{step}--{}", pod.name));
             let told = |step: &String| {
@@ -180,12 +181,12 @@ impl Story {
         }
     }
 
-    fn step(&mut self, seen: &Observed, step: &Step, note: Option<&str>) {
+    fn step(&mut self, observed: &Observed, step: &Step, note: Option<&str>) {
         if !step.is_held_up() {
             self.status.conditions.retain(|c| c.type_ != "Waiting");
         }
         match step {
-            Step::Done | Step::Release | Step::Probe | Step::Rehearse | Step::RemovePullers { .. } => {}
+            Step::Done | Step::Release | Step::Probe | Step::Rehearse | Step::RemovePullPods { .. } => {}
             Step::Wait(Wait { condition, message, .. })
                 if ROLLING.iter().any(|r| condition.starts_with(r)) =>
             {
@@ -196,7 +197,7 @@ impl Story {
                 self.say(wait.condition.clone(), step.is_held_up(), wait.reason, wait.message.clone());
             }
             Step::Pull { image, places } => self.pull(image, places, note),
-            Step::Begin { source, target } => self.begin(seen, source, target),
+            Step::Begin { source, target } => self.begin(observed, source, target),
             Step::Halt => {
                 if let Some(lifted) = note {
                     self.say(HALT_LIFTED, true, HALT_LIFTED, lifted);
@@ -230,7 +231,7 @@ impl Story {
             }
             Step::SetVersion { name } => self.version_set(name),
             Step::Resume => {
-                if seen.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
+                if observed.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
                     self.whole();
                 }
                 self.say(
@@ -275,17 +276,17 @@ impl Story {
                 ("Pulling", format!("image {image} is pulled on {}", hosts.join(", ")))
             }
             Some(why) => {
-                (pull::REFUSED, format!("image {image} is not pulled before the update begins: {why}"))
+                (image_pull::REFUSED, format!("image {image} is not pulled before the update begins: {why}"))
             }
         };
         self.say(PULL_IMAGE, false, reason, message);
     }
 
-    fn begin(&mut self, seen: &Observed, source: &Release, target: &Release) {
+    fn begin(&mut self, observed: &Observed, source: &Release, target: &Release) {
         self.status.phase = Some(Phase::Progressing);
         self.status.step = None;
         self.status.update_version = Some(UpdateVersionRecord {
-            cassandra: seen.cassandra.as_deref().and_then(ResourceExt::uid),
+            cassandra: observed.cassandra.as_deref().and_then(ResourceExt::uid),
             source: source.clone(),
             target: target.clone(),
             roll_back: None,

@@ -28,7 +28,7 @@ pub struct Place {
 
 /// The state of a pod that only pulls an image.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Puller {
+pub struct PullPod {
     /// Name of the pod.
     pub name: String,
     /// UID of the pod.
@@ -38,7 +38,7 @@ pub struct Puller {
     /// The image.
     pub image: String,
     /// State of the pull.
-    pub state: Pull,
+    pub state: PullState,
     /// The classes that it searches, and the result.
     pub look: Look,
     /// It is being deleted.
@@ -47,7 +47,7 @@ pub struct Puller {
 
 /// State of a pull.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Pull {
+pub enum PullState {
     /// In progress; what it waits for.
     Pulling(String),
     /// The image is on the node.
@@ -61,10 +61,10 @@ pub enum Pull {
 /// Name of the only container.
 const CONTAINER: &str = "pull";
 
-/// Builds a `Puller` from a pod.
-pub(super) fn seen(pod: &Pod) -> Puller {
+/// Builds a `PullPod` from a pod.
+pub(super) fn observed(pod: &Pod) -> PullPod {
     let spec = pod.spec.as_ref();
-    Puller {
+    PullPod {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
         host: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
@@ -75,22 +75,22 @@ pub(super) fn seen(pod: &Pod) -> Puller {
     }
 }
 
-fn state(pod: &Pod) -> Pull {
-    let Some(status) = &pod.status else { return Pull::Pulling("the node to see the pod".to_owned()) };
+fn state(pod: &Pod) -> PullState {
+    let Some(status) = &pod.status else { return PullState::Pulling("the node to see the pod".to_owned()) };
     let containers = status.container_statuses.iter().flatten();
     let container = containers.into_iter().find(|container| container.name == CONTAINER);
     let waiting = container.and_then(|c| c.state.as_ref()?.waiting.as_ref()?.reason.clone());
     if container.is_some_and(|c| c.state.as_ref().is_some_and(|state| state.running.is_some())) {
-        Pull::Pulling("the look into the image to end".to_owned())
+        PullState::Pulling("the look into the image to end".to_owned())
     } else if container.is_some_and(is_there) {
-        Pull::Pulled
+        PullState::Pulled
     } else if let Some(trouble) = trouble(pod) {
-        Pull::Missing(trouble.what)
+        PullState::Missing(trouble.what)
     } else if status.phase.as_deref() == Some("Failed") {
         let said = [&status.reason, &status.message].map(|text| text.as_deref().unwrap_or_default());
-        Pull::Refused(said.join(": "))
+        PullState::Refused(said.join(": "))
     } else {
-        Pull::Pulling(waiting.unwrap_or_else(|| "the node to see the pod".to_owned()))
+        PullState::Pulling(waiting.unwrap_or_else(|| "the node to see the pod".to_owned()))
     }
 }
 
