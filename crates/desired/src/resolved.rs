@@ -104,7 +104,7 @@ impl Rack<'_> {
 }
 
 impl<'a> Resolved<'a> {
-    /// Derives the resolved from a Cassandra.
+    /// Resolves a Cassandra.
     pub fn of(cassandra: &'a Cassandra) -> Self {
         let name = cassandra.name_any();
         let namespace = cassandra.namespace().unwrap_or_default();

@@ -266,7 +266,7 @@ impl Elector {
         match tokio::time::timeout(REQUEST, self.api.replace(&self.name, &params, &lease)).await {
             Ok(Ok(_)) => tracing::info!("released the lease {}", self.name),
             Ok(Err(error)) => {
-                tracing::warn!("the lease {} expires by itself: {}", self.name, error_chain(&error))
+                tracing::warn!("the lease {} expires by itself: {}", self.name, error_chain(&error));
             }
             Err(_) => tracing::warn!("the lease {} expires by itself: no answer", self.name),
         }

@@ -18,7 +18,6 @@ use operator::{Operator, Queue, patch};
 use serde_json::json;
 
 use crate::apply::{Applied, apply};
-use crate::bootstrap::{Turns, bootstrap};
 use crate::caches::Caches;
 use crate::checks::Verdict;
 use crate::context::Context;
@@ -32,6 +31,7 @@ use crate::missing;
 use crate::observe::{Observed, observe};
 use crate::recall::recall;
 use crate::ring_state::RingStates;
+use crate::setup::{Turns, set_up};
 use crate::status::{self, Findings};
 
 /// Requeue interval for problems that only the user can solve and that no watch reports.
@@ -243,21 +243,20 @@ impl Context {
             states.with(uid, |state| state.pace.look(resolved.cassandra.metadata.generation, &observed.pods));
         let every = Some(self.every(resolved.cassandra)).filter(|_| !changed);
         let in_use = has(resolved.cassandra, condition_type::PROVISIONED);
-        let (mut bootstrapped, kept_up) =
-            states.with(uid, |state| (state.bootstrapped, state.kept_up.clone()));
+        let (mut set_up, kept_up) = states.with(uid, |state| (state.set_up, state.kept_up.clone()));
         let due = match kept_up {
             Some((looked, Some(_))) => looked.elapsed() >= FLAWED,
-            _ => !bootstrapped,
+            _ => !set_up,
         };
         let mut why = "the pods are not all ready yet".to_owned();
         if due && may_write && observed.is_complete() {
-            let done = self.bootstrap(resolved, observed, credentials.as_ref(), every, in_use).await;
-            bootstrapped = done.is_ok();
+            let done = self.set_up(resolved, observed, credentials.as_ref(), every, in_use).await;
+            set_up = done.is_ok();
             if let Err(error) = done {
                 why = error;
             }
         }
-        if !bootstrapped && !in_use {
+        if !set_up && !in_use {
             return Some(Verdict::known(&why));
         }
         let checker = &resolved.cassandra.spec.health_checker;
@@ -275,7 +274,7 @@ impl Context {
     }
 
     /// Sets up the ring, unless the last attempt failed less than `every` ago; `None`: at once.
-    async fn bootstrap(
+    async fn set_up(
         &self,
         resolved: &Resolved<'_>,
         observed: &Observed,
@@ -284,7 +283,7 @@ impl Context {
         in_use: bool,
     ) -> Result<(), String> {
         let (uid, Health { states, sessions, turns, .. }) = (resolved.uid(), &self.health);
-        let last = states.with(uid, |state| state.bootstrap_failed.clone());
+        let last = states.with(uid, |state| state.setup_failed.clone());
         if let (Some((tried, why)), Some(every)) = (&last, every)
             && tried.elapsed() < every
         {
@@ -292,23 +291,23 @@ impl Context {
         }
         let addresses = observed.addresses();
         let fewer = if in_use { Fewer::Tell } else { Fewer::Raise };
-        let bootstrapping = Box::pin(bootstrap(resolved, sessions, &addresses, credentials, fewer));
-        let Some(bootstrapped) = turns.take(last.is_some(), bootstrapping).await else {
+        let setting_up = Box::pin(set_up(resolved, sessions, &addresses, credentials, fewer));
+        let Some(set_up) = turns.take(last.is_some(), setting_up).await else {
             return Err("it is made ready for clients when other rings have been".to_owned());
         };
-        let flaw = match &bootstrapped {
+        let flaw = match &set_up {
             Ok(flaws) if flaws.is_empty() => None,
             Ok(flaws) => Some(Refusal::new("FewerCopies", flaws.join("; "))),
             Err(error) => Some(Refusal::new("NotSettled", error.clone())),
         };
         states.with(uid, |state| {
-            state.bootstrapped = bootstrapped.is_ok();
+            state.set_up = set_up.is_ok();
             state.kept_up = in_use.then(|| (Instant::now(), flaw));
-            state.bootstrap_failed = bootstrapped.as_ref().err().map(|why| (Instant::now(), why.clone()));
-            let same = bootstrapped.as_ref().err() == last.as_ref().map(|(_, why)| why);
-            state.pace.tried(same && bootstrapped.is_err());
+            state.setup_failed = set_up.as_ref().err().map(|why| (Instant::now(), why.clone()));
+            let same = set_up.as_ref().err() == last.as_ref().map(|(_, why)| why);
+            state.pace.tried(same && set_up.is_err());
         });
-        bootstrapped.map(drop).inspect_err(|error| tracing::debug!("not bootstrapped: {error}"))
+        set_up.map(drop).inspect_err(|error| tracing::debug!("not set up: {error}"))
     }
 
     /// Writes the status if it has changed, and an event for each change worth one.

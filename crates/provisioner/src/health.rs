@@ -15,10 +15,10 @@ use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 use operator::Queue;
 
-use crate::bootstrap::Turns;
 use crate::checks::{Check, Report, Verdict};
 use crate::observe::PodSeen;
 use crate::ring_state::RingStates;
+use crate::setup::Turns;
 
 /// Which nodes to ask, and how.
 pub struct Target {
@@ -92,7 +92,7 @@ impl Health {
             }
             // Nodes without the superuser, or without the operator's keyspace, have started over with empty data.
             if round.refused || round.unwritable {
-                state.bootstrapped = false;
+                state.set_up = false;
             }
             let checks = &mut state.checks;
             checks.running = false;

@@ -3,7 +3,6 @@
 //! `controller` shows from top to bottom what happens to a Cassandra: observe, decide, apply, check health, write the status.
 
 mod apply;
-mod bootstrap;
 mod caches;
 mod checks;
 mod context;
@@ -20,6 +19,7 @@ mod pace;
 mod password;
 mod recall;
 mod ring_state;
+mod setup;
 mod status;
 
 use anyhow::Context as _;

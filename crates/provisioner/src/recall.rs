@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::delete::is_claim_of;
 use crate::error::Error;
 
-/// Puts the values that the ring keeps into the resolved. Until all nodes were up once, the user can still change the settings.
+/// Finds the values that the ring keeps. Until all nodes were up once, the user can still change the settings.
 pub async fn recall(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
     if let Err(refusal) = named(context, resolved).await? {
         return Ok(Err(refusal));

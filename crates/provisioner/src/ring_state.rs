@@ -25,9 +25,9 @@ pub struct RingState {
     /// When a ring in use was last set up again, and what differs from how it was created, if anything.
     pub kept_up: Option<(Instant, Option<Refusal>)>,
     /// The superuser and the operator's keyspace are as they should be.
-    pub bootstrapped: bool,
+    pub set_up: bool,
     /// When setting it up last failed, and why.
-    pub bootstrap_failed: Option<(Instant, String)>,
+    pub setup_failed: Option<(Instant, String)>,
     /// How often to check.
     pub pace: Pace,
     /// A pod that does not get created.

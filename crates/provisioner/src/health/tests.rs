@@ -93,9 +93,9 @@ async fn a_check_that_panics_ends_in_a_verdict_and_the_next_one_runs() {
 #[tokio::test]
 async fn a_ring_that_refuses_the_login_is_settled_again() {
     let health = health();
-    health.states.with("u", |state| state.bootstrapped = true);
+    health.states.with("u", |state| state.set_up = true);
     health.round(&target(None), async { Round { refused: true, ..Round::broken() } }).await;
-    assert!(!health.states.with("u", |state| state.bootstrapped));
+    assert!(!health.states.with("u", |state| state.set_up));
 }
 
 #[tokio::test]

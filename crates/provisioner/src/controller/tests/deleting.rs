@@ -122,7 +122,7 @@ async fn in_a_namespace_that_is_being_deleted_nothing_is_made_again() {
 #[tokio::test]
 async fn a_cassandra_that_was_deleted_before_it_was_held_is_forgotten() {
     let (api, states) = (fake(&json!({})), RingStates::default());
-    states.with("long gone", |state| state.bootstrapped = true);
+    states.with("long gone", |state| state.set_up = true);
     step(&api, &states).await.unwrap();
     assert_eq!(states.if_known("long gone", |_| ()), None);
     assert_eq!(states.count(), 1);

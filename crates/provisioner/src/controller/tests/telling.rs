@@ -118,7 +118,7 @@ async fn a_ring_that_does_not_answer_is_looked_at_ever_less_often_and_a_change_w
         // As if a minute had passed.
         states.with(&uid, |state| {
             let ago = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
-            state.bootstrap_failed.iter_mut().for_each(|(tried, _)| *tried = ago);
+            state.setup_failed.iter_mut().for_each(|(tried, _)| *tried = ago);
         });
     }
     assert_eq!(waits, [3, 6, 12, 24, 30, 30]);

@@ -38,22 +38,22 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Runs `bootstrap` with a time limit; `None` if too many others are running. `again`: an earlier attempt has failed.
+    /// Runs `set_up` with a time limit; `None` if too many others are running. `again`: an earlier attempt has failed.
     pub async fn take<T>(
         &self,
         again: bool,
-        bootstrap: impl Future<Output = Result<T, String>>,
+        set_up: impl Future<Output = Result<T, String>>,
     ) -> Option<Result<T, String>> {
         let turns = if again { &self.again } else { &self.first };
         let _turn = turns.try_acquire().ok()?;
-        let bounded = tokio::time::timeout(LONGEST, bootstrap).await;
+        let bounded = tokio::time::timeout(LONGEST, set_up).await;
         Some(bounded.unwrap_or_else(|_| Err(format!("the ring did not answer within {LONGEST:?}"))))
     }
 }
 
 /// Sets up the ring. Can be repeated; if everything is done already, it costs three queries. Returns what has fewer copies than
 /// it should and was not changed, because others may already use the ring.
-pub async fn bootstrap(
+pub async fn set_up(
     resolved: &Resolved<'_>,
     sessions: &Sessions,
     addresses: &[SocketAddr],
@@ -110,7 +110,7 @@ mod tests {
     async fn frozen_rings_hold_up_a_few_workers_only_and_not_for_ever() {
         let turns = Turns::default();
         let frozen = || async { std::future::pending::<Result<(), String>>().await };
-        let bootstrapping: Vec<_> = (0..AT_ONCE)
+        let setting_up: Vec<_> = (0..AT_ONCE)
             .map(|_| {
                 let turns = turns.clone();
                 tokio::spawn(async move { turns.take(true, frozen()).await })
@@ -127,7 +127,7 @@ mod tests {
             Some(Ok(())),
             "a new ring is held up by none of them"
         );
-        for one in bootstrapping {
+        for one in setting_up {
             assert_eq!(one.await.unwrap(), Some(Err("the ring did not answer within 60s".to_owned())));
         }
         assert_eq!(turns.take(true, async { Ok(()) }).await, Some(Ok(())));
