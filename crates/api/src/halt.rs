@@ -59,6 +59,23 @@ pub fn provisioner_may_write(cassandra: &Cassandra) -> bool {
     !held || cassandra.metadata.deletion_timestamp.is_some()
 }
 
+/// The right of the provisioner to change what belongs to a Cassandra. Only [`WritePermit::of`] gives one, so that a new writer
+/// cannot forget the halt.
+#[derive(Clone, Copy, Debug)]
+pub struct WritePermit<'a>(&'a Cassandra);
+
+impl<'a> WritePermit<'a> {
+    /// `None` while the Cassandra is halted.
+    pub fn of(cassandra: &'a Cassandra) -> Option<Self> {
+        provisioner_may_write(cassandra).then_some(Self(cassandra))
+    }
+
+    /// The Cassandra that it is for.
+    pub fn cassandra(self) -> &'a Cassandra {
+        self.0
+    }
+}
+
 /// Does the cached Cassandra have the generation that the API server has now?
 ///
 /// The caches of different kinds are not in step: a provisioner that does not see a halt yet may already see what was done

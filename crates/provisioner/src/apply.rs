@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::halt::WritePermit;
 use api::labels;
 use desired::{Objects, Refusal, Resolved};
 use kube::ResourceExt;
@@ -32,6 +33,7 @@ pub struct Applied {
 /// Applies every object that differs: first what pods need to start, then the PetSets, last the AppBinding.
 pub async fn apply(
     context: &Context,
+    permit: WritePermit<'_>,
     resolved: &Resolved<'_>,
     observed: &Observed,
     objects: Objects,
@@ -39,9 +41,9 @@ pub async fn apply(
     // No `..`, so that a new field of `Objects` which is not applied here does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
     let caches = &context.caches;
-    let mut round = Round { context, resolved, refused: vec![], failed: None };
+    let mut round = Round { context, permit, resolved, refused: vec![], failed: None };
     let what = format!("the login of Cassandra {}/{}", resolved.namespace, resolved.name);
-    round.attempt(what, "", login::keep(context, resolved)).await?;
+    round.attempt(what, "", login::keep(context, permit, resolved)).await?;
     let mut complete = true;
     if let Some(account) = account {
         complete &= round.one(&caches.accounts, account, "podTemplate.spec.serviceAccountName").await?;
@@ -69,6 +71,7 @@ pub async fn apply(
 
 struct Round<'a> {
     context: &'a Context,
+    permit: WritePermit<'a>,
     resolved: &'a Resolved<'a>,
     refused: Vec<Refusal>,
     /// The first error that a retry may solve.
@@ -79,8 +82,8 @@ impl Round<'_> {
     /// Returns whether the object is as desired now. `field` names the field of the spec that the user can change, if any.
     async fn one<K: Object>(&mut self, cache: &Cache<K>, desired: K, field: &str) -> Result<bool, Error> {
         let what = format!("{} {}/{}", K::kind(&()), self.resolved.namespace, desired.name_any());
-        let (context, resolved) = (self.context, self.resolved);
-        self.attempt(what, field, bring(context, resolved, cache, desired)).await
+        let (context, permit, resolved) = (self.context, self.permit, self.resolved);
+        self.attempt(what, field, bring(context, permit, resolved, cache, desired)).await
     }
 
     /// Returns an error only if the whole pass must end because this replica does not lead any more.
@@ -129,6 +132,7 @@ fn is_lasting(error: &Error) -> bool {
 
 async fn bring<K: Object>(
     context: &Context,
+    permit: WritePermit<'_>,
     resolved: &Resolved<'_>,
     cache: &Cache<K>,
     desired: K,
@@ -149,7 +153,7 @@ async fn bring<K: Object>(
         let what = format!("{} {}/{name}", K::kind(&()), resolved.namespace);
         return Err(Error::Foreign { what });
     }
-    let applied = context.operator.writer.apply(desired, current.as_deref()).await?;
+    let applied = context.writer(permit).apply(desired, current.as_deref()).await?;
     if applied.written {
         tracing::info!("applied {} {name}", K::kind(&()));
     }

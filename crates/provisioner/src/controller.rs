@@ -5,19 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::cassandra::condition_type;
-use api::names::CASSANDRA_FINALIZER;
-use api::{Cassandra, CassandraStatus, CassandraVersion, condition, halt};
+use api::halt::WritePermit;
+use api::{Cassandra, CassandraStatus, condition, halt};
 use cassandra::replication::Fewer;
 use cassandra::{Credentials, Sessions};
-use desired::{Rack, Refusal, Resolved};
+use desired::{Refusal, Resolved};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator::{Operator, Queue, patch};
-use serde_json::json;
+use operator::{Operator, Queue};
 
-use crate::apply::{Applied, apply};
 use crate::caches::Caches;
 use crate::checks::Verdict;
 use crate::context::Context;
@@ -29,6 +26,7 @@ use crate::health::{Health, Target};
 use crate::login::{self, Missing};
 use crate::missing;
 use crate::observe::{Observed, observe};
+use crate::provision::{self, Provisioned, hold, provision};
 use crate::recall::recall;
 use crate::ring_state::RingStates;
 use crate::setup::{Turns, set_up};
@@ -48,35 +46,37 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         return delete(&cassandra, context).await;
     }
     // The namespace is being deleted: nothing can be created in it, and the deletion of this Cassandra triggers a reconcile.
-    if let Some(left) = context.operator.writer.ends(&cassandra.namespace().unwrap_or_default()) {
+    if let Some(left) = context.ends(&cassandra.namespace().unwrap_or_default()) {
         return Ok(Some(left));
     }
     context.confirm(&cassandra).await?;
     // Answer a halt before anything that takes time.
-    let answered = status::answered(&cassandra, &context.operator.clock.time());
+    let answered = status::answered(&cassandra, &context.clock().time());
     let mut cassandra = context.write_status(&cassandra, answered).await?;
 
-    let version = context.caches.versions.cluster(&cassandra.spec.version);
-    if version.is_some() && halt::provisioner_may_write(&cassandra) {
-        cassandra = context.hold(cassandra).await?;
+    let version = provision::version(context, &cassandra);
+    if version.is_ok()
+        && let Some(permit) = WritePermit::of(&cassandra)
+        && let Some(held) = hold(context, permit).await?
+    {
+        cassandra = held;
     }
     let mut resolved = Resolved::of(&cassandra);
-    let recalled = recall(context, &mut resolved).await?;
+    let unclear = recall(context, &mut resolved).await?;
     let resolved = resolved;
-    let mut observed = observe(&resolved, &context.caches, context.operator.clock.now());
+    let mut observed = observe(&resolved, &context.caches, context.clock().now());
     ended::explain(context, &resolved, &mut observed).await;
     missing::explain(context, &resolved, &mut observed).await;
-    let when_missing = match version {
+    let when_missing = match (&version, WritePermit::of(&cassandra)) {
         _ if observed.has_begun() => Missing::Tell,
-        Some(_) if halt::provisioner_may_write(&cassandra) => Missing::Make,
+        (Ok(_), Some(permit)) => Missing::Make(permit),
         _ => Missing::Wait,
     };
     let login = login::find(context, &resolved, when_missing).await?;
-    let provisioned = match (version, &login, recalled) {
-        (None, ..) => Ok(Err(unknown_version(&resolved))),
-        (_, Err(refusal), _) => Ok(Err(refusal.clone())),
-        (.., Err(refusal)) => Ok(Err(refusal)),
-        (Some(version), ..) => context.provision(&resolved, &observed, &version).await,
+    let provisioned = match (&version, &login, unclear) {
+        (Err(refusal), ..) | (_, Err(refusal), _) => Ok(Provisioned::Refused(refusal.clone())),
+        (.., Some(refusal)) => Ok(Provisioned::Refused(refusal)),
+        (Ok(version), ..) => provision(context, &resolved, &observed, version).await,
     };
     let lost = login.as_ref().ok().and_then(|key| key.lost.clone());
     let verdict = match login {
@@ -84,11 +84,12 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         // Without a login the nodes cannot be asked; the verdict says why.
         Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
     };
-    let applied = provisioned.as_ref().ok().and_then(|done| done.as_ref().ok()?.as_ref());
-    let refusal = match &provisioned {
-        Ok(Err(refusal)) => Some(refusal),
-        _ if observed.has_begun() => None,
-        _ => applied.filter(|applied| applied.held).and_then(|applied| applied.refused.first()),
+    let (applied, refusal) = match &provisioned {
+        Ok(Provisioned::Applied(applied)) => {
+            (Some(applied), applied.refused.first().filter(|_| applied.held && !observed.has_begun()))
+        }
+        Ok(Provisioned::Refused(refusal)) => (None, Some(refusal)),
+        Ok(Provisioned::Halted) | Err(_) => (None, None),
     };
     let findings = Findings {
         observed: &observed,
@@ -105,12 +106,12 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
         verdict: verdict.as_ref(),
     };
     let waits = refusal.is_some() && !observed.has_begun();
-    let status = status::of(&cassandra, &findings, &context.operator.clock.time());
+    let status = status::of(&cassandra, &findings, &context.clock().time());
     let host_ids = |one: &Cassandra| one.status.as_ref().map(|status| status.host_ids.clone());
     let known = host_ids(&cassandra);
     let cassandra = context.write_status(&cassandra, status).await?;
     // Only after the status is written: a failed write must not hide the state of the ring.
-    provisioned?.ok();
+    provisioned?;
     Ok(Some(if waits {
         REFUSED
     } else if known == host_ids(&cassandra) {
@@ -118,14 +119,6 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     } else {
         AT_ONCE
     }))
-}
-
-fn unknown_version(resolved: &Resolved) -> Refusal {
-    let name = &resolved.cassandra.spec.version;
-    let message = format!(
-        "spec.version: there is no CassandraVersion {name:?}; `kubectl get casversion` lists those that there are"
-    );
-    Refusal::new("VersionNotFound", message)
 }
 
 fn has(cassandra: &Cassandra, type_: &str) -> bool {
@@ -170,66 +163,6 @@ impl Context {
         Ok(())
     }
 
-    /// Adds the finalizer before anything is created that a deletion must clean up.
-    async fn hold(&self, cassandra: Cassandra) -> Result<Cassandra, Error> {
-        if cassandra.finalizers().iter().any(|one| one == CASSANDRA_FINALIZER) {
-            return Ok(cassandra);
-        }
-        let finalizers: Vec<_> =
-            cassandra.finalizers().iter().map(String::as_str).chain([CASSANDRA_FINALIZER]).collect();
-        let hold = patch::add(&["metadata", "finalizers"], json!(finalizers));
-        Ok(self.operator.writer.patch(&cassandra, vec![hold]).await?)
-    }
-
-    /// Applies all objects. While halted it applies none and returns `None`.
-    async fn provision(
-        &self,
-        resolved: &Resolved<'_>,
-        observed: &Observed,
-        version: &CassandraVersion,
-    ) -> Result<Result<Option<Applied>, Refusal>, Error> {
-        if let Some(refusal) = desired::unfit(resolved, observed.has_begun()) {
-            return Ok(Err(refusal));
-        }
-        if !observed.has_begun() {
-            for needed in [self.user_configuration(resolved).await?, self.user_accounts(resolved).await?] {
-                if let Err(refusal) = needed {
-                    return Ok(Err(refusal));
-                }
-            }
-        }
-        if !halt::provisioner_may_write(resolved.cassandra) {
-            return Ok(Ok(None));
-        }
-        let objects = desired::objects(resolved, version, &self.image);
-        Box::pin(apply(self, resolved, observed, objects)).await.map(|applied| Ok(Some(applied)))
-    }
-
-    /// Pods with a missing ServiceAccount are never created, and only an event of their StatefulSet says why.
-    async fn user_accounts(&self, resolved: &Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
-        for name in resolved.racks.iter().filter_map(Rack::account).filter(|name| *name != resolved.name) {
-            if self.read::<ServiceAccount>(&resolved.namespace, name).await?.is_none() {
-                let message = format!(
-                    "podTemplate.spec.serviceAccountName: ServiceAccount {}/{name} does not exist; create it, or leave the \
-                     field out: the pods need no rights",
-                    resolved.namespace
-                );
-                return Ok(Err(Refusal::new("ServiceAccountNotFound", message)));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// A pod that mounts a missing Secret would wait without an error, see [`desired::lack`].
-    async fn user_configuration(&self, resolved: &Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
-        let configuration = resolved.cassandra.spec.configuration.as_ref();
-        let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(Ok(())) };
-        let secret = self.read::<Secret>(&resolved.namespace, name).await?;
-        let Some(lack) = desired::lack(secret.as_ref()) else { return Ok(Ok(())) };
-        let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", resolved.namespace);
-        Ok(Err(Refusal::new("ConfigSecretInvalid", message)))
-    }
-
     /// The latest result of the health checks. If due, sets up the ring first: superuser and keyspaces.
     async fn check(
         &self,
@@ -238,7 +171,6 @@ impl Context {
         credentials: Option<Credentials>,
     ) -> Option<Verdict> {
         let (uid, states) = (resolved.uid(), &self.health.states);
-        let may_write = halt::provisioner_may_write(resolved.cassandra);
         let changed =
             states.with(uid, |state| state.pace.look(resolved.cassandra.metadata.generation, &observed.pods));
         let every = Some(self.every(resolved.cassandra)).filter(|_| !changed);
@@ -249,8 +181,11 @@ impl Context {
             _ => !set_up,
         };
         let mut why = "the pods are not all ready yet".to_owned();
-        if due && may_write && observed.is_complete() {
-            let done = self.set_up(resolved, observed, credentials.as_ref(), every, in_use).await;
+        if due
+            && observed.is_complete()
+            && let Some(permit) = WritePermit::of(resolved.cassandra)
+        {
+            let done = self.set_up(permit, resolved, observed, credentials.as_ref(), every, in_use).await;
             set_up = done.is_ok();
             if let Err(error) = done {
                 why = error;
@@ -276,6 +211,7 @@ impl Context {
     /// Sets up the ring, unless the last attempt failed less than `every` ago; `None`: at once.
     async fn set_up(
         &self,
+        permit: WritePermit<'_>,
         resolved: &Resolved<'_>,
         observed: &Observed,
         credentials: Option<&Credentials>,
@@ -291,7 +227,7 @@ impl Context {
         }
         let addresses = observed.addresses();
         let fewer = if in_use { Fewer::Tell } else { Fewer::Raise };
-        let setting_up = Box::pin(set_up(resolved, sessions, &addresses, credentials, fewer));
+        let setting_up = Box::pin(set_up(permit, resolved, sessions, &addresses, credentials, fewer));
         let Some(set_up) = turns.take(last.is_some(), setting_up).await else {
             return Err("it is made ready for clients when other rings have been".to_owned());
         };
@@ -312,14 +248,14 @@ impl Context {
 
     /// Writes the status if it has changed, and an event for each change worth one.
     async fn write_status(&self, cassandra: &Cassandra, status: CassandraStatus) -> Result<Cassandra, Error> {
-        let written = self.operator.writer.status(cassandra, &status).await?;
+        let written = self.status(cassandra, &status).await?;
         let before = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
         for condition in status::news(before, &status.conditions) {
             let (reason, action, note) = (&condition.reason, &condition.type_, &condition.message);
             if status::is_bad(cassandra, condition) {
-                self.operator.events.warning(cassandra, reason, action, note).await;
+                self.events().warning(cassandra, reason, action, note).await;
             } else {
-                self.operator.events.normal(cassandra, reason, action, note).await;
+                self.events().normal(cassandra, reason, action, note).await;
             }
         }
         Ok(written)
@@ -351,7 +287,7 @@ async fn run_in(
         queue: queue.clone(),
         turns: Turns::default(),
     };
-    let context = Arc::new(Context { operator: operator.clone(), caches, health, image: image.to_owned() });
+    let context = Arc::new(Context::new(operator.clone(), caches, health, image.to_owned()));
     let provisioner =
         operator::controller::run(operator, "cassandra", &cassandras, queue, context, reconcile);
     let petset = async {

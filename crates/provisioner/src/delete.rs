@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use api::cassandra::DeletionPolicy;
+use api::halt::WritePermit;
 use api::names::{self, CASSANDRA_FINALIZER};
 use api::{Cassandra, labels};
 use desired::{Login, Resolved};
@@ -43,9 +44,11 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
     let Some(position) = finalizers.iter().position(|one| one == CASSANDRA_FINALIZER) else {
         return Ok(None);
     };
+    // A deletion goes ahead even under a halt.
+    let Some(permit) = WritePermit::of(cassandra) else { return Ok(None) };
     let petsets = context.caches.petsets.owned_by(cassandra);
     for petset in petsets.iter().filter(|petset| petset.metadata.deletion_timestamp.is_none()) {
-        context.operator.writer.delete(&**petset).await?;
+        context.writer(permit).delete(&**petset).await?;
     }
     let pods = resolved.pods().any(|pod| context.caches.pods.get(&resolved.namespace, &pod).is_some());
     if pods || !petsets.is_empty() {
@@ -53,12 +56,12 @@ pub async fn delete(cassandra: &Cassandra, context: &Context) -> Result<Option<D
     }
     let Removal { claims, login } = removal(cassandra.spec.deletion_policy);
     if claims {
-        delete_claims(&resolved, context).await?;
+        delete_claims(context, permit, &resolved).await?;
     }
     if login {
-        delete_login(&resolved, context).await?;
+        delete_login(context, permit, &resolved).await?;
     }
-    context.operator.writer.patch(cassandra, without_finalizer(position)).await?;
+    context.writer(permit).patch(cassandra, without_finalizer(position)).await?;
     if let Some(state) = context.health.states.forget(resolved.uid()) {
         state.checks.addresses.iter().for_each(|address| context.health.sessions.forget(address));
     }
@@ -73,17 +76,21 @@ fn without_finalizer(position: usize) -> Vec<PatchOperation> {
 }
 
 /// Selected by label and by name, so that claims with the operator's labels that somebody else has created are kept.
-async fn delete_claims(resolved: &Resolved<'_>, context: &Context) -> Result<(), Error> {
+async fn delete_claims(
+    context: &Context,
+    permit: WritePermit<'_>,
+    resolved: &Resolved<'_>,
+) -> Result<(), Error> {
     let selector: Vec<_> =
         labels::selectors(&resolved.name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let api = context.operator.api::<PersistentVolumeClaim>(Some(&resolved.namespace));
+    let api = context.api::<PersistentVolumeClaim>(&resolved.namespace);
     let claims = api.list(&ListParams::default().labels(&selector.join(","))).await.map_err(|source| {
         let what =
             format!("the PersistentVolumeClaims of Cassandra {}/{}", resolved.namespace, resolved.name);
         Error::Read { what, source }
     })?;
     for claim in claims.items.iter().filter(|claim| is_claim_of(resolved, &claim.name_any())) {
-        context.operator.writer.delete(claim).await?;
+        context.writer(permit).delete(claim).await?;
     }
     Ok(())
 }
@@ -100,7 +107,11 @@ pub(crate) fn is_claim_of(resolved: &Resolved, claim: &str) -> bool {
 }
 
 /// Deletes the auth Secret, if the operator created it for this Cassandra and no other Cassandra uses it.
-async fn delete_login(resolved: &Resolved<'_>, context: &Context) -> Result<(), Error> {
+async fn delete_login(
+    context: &Context,
+    permit: WritePermit<'_>,
+    resolved: &Resolved<'_>,
+) -> Result<(), Error> {
     let Login::Secret { name, external: false } = &resolved.login else { return Ok(()) };
     let Some(secret) = context.read::<Secret>(&resolved.namespace, name).await? else { return Ok(()) };
     if labels::cassandra_of(secret.labels()) != Some(&resolved.name)
@@ -108,7 +119,7 @@ async fn delete_login(resolved: &Resolved<'_>, context: &Context) -> Result<(), 
     {
         return Ok(());
     }
-    Ok(context.operator.writer.delete(&secret).await?)
+    Ok(context.writer(permit).delete(&secret).await?)
 }
 
 fn is_used_elsewhere(resolved: &Resolved, secret: &str, context: &Context) -> bool {

@@ -25,7 +25,7 @@ pub async fn explain(context: &Context, resolved: &Resolved<'_>, observed: &mut 
     let cause = if let Some((_, cause)) = known {
         cause
     } else {
-        let pods = context.operator.api::<Pod>(Some(&resolved.namespace));
+        let pods = context.api::<Pod>(&resolved.namespace);
         let log = operator::pod::last_log(&pods, &seen.name, &ended.container).await;
         let is_whole = log.is_some();
         // Until the log can be read, use its end as kept by Kubernetes.

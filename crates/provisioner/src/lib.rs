@@ -17,6 +17,7 @@ mod missing;
 mod observe;
 mod pace;
 mod password;
+mod provision;
 mod recall;
 mod ring_state;
 mod setup;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::halt;
+use api::halt::WritePermit;
 use api::names::SUPERUSER;
 use cassandra::Credentials;
 use desired::{Login, Refusal, Resolved};
@@ -28,10 +28,10 @@ pub struct Key {
 }
 
 /// What to do if the Secret does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+#[derive(Clone, Copy, Debug)]
+pub enum Missing<'a> {
     /// Create it: there is nothing of the ring yet.
-    Make,
+    Make(WritePermit<'a>),
     /// Create nothing now.
     Wait,
     /// Report it: the ring already has a password, and a new one would not work.
@@ -39,7 +39,11 @@ pub enum Missing {
 }
 
 /// The login of a ring.
-pub async fn find(context: &Context, resolved: &Resolved<'_>, when_missing: Missing) -> Result<Found, Error> {
+pub async fn find(
+    context: &Context,
+    resolved: &Resolved<'_>,
+    when_missing: Missing<'_>,
+) -> Result<Found, Error> {
     let Login::Secret { name, external } = &resolved.login else { return Ok(Ok(Key::default())) };
     let (uid, states) = (resolved.uid(), &context.health.states);
     let remember = |found: &Found, watched: bool| {
@@ -60,10 +64,12 @@ pub async fn find(context: &Context, resolved: &Resolved<'_>, when_missing: Miss
     let secret = match (context.read::<Secret>(&resolved.namespace, name).await?, known) {
         (Some(secret), _) => secret,
         (None, _) if *external => return Ok(Err(missing(resolved, name, true))),
-        (None, Some(login)) if halt::provisioner_may_write(resolved.cassandra) => {
-            put_back(context, resolved, name, &login).await?
-        }
         (None, Some(login)) => {
+            if let Some(permit) = WritePermit::of(resolved.cassandra) {
+                let found = read(resolved, &put_back(context, permit, resolved, name, &login).await?);
+                remember(&found, false);
+                return Ok(found);
+            }
             let message = format!(
                 "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
                  false again, unless the provisioner is started anew before",
@@ -72,15 +78,18 @@ pub async fn find(context: &Context, resolved: &Resolved<'_>, when_missing: Miss
             let lost = Some(Refusal::new("AuthSecretNotFound", message));
             return Ok(Ok(Key { credentials: Some(login), lost }));
         }
-        (None, None) if when_missing == Missing::Tell => return Ok(Err(missing(resolved, name, false))),
-        (None, None) if when_missing == Missing::Wait => {
-            let message = "spec.halted is true: nothing is made before it is false".to_owned();
-            return Ok(Err(Refusal::new("Halted", message)));
-        }
-        (None, None) => {
-            let login = Credentials { username: SUPERUSER.to_owned(), password: password(&mut rand::rng()) };
-            context.operator.writer.create(&secret(context, resolved, name, &login)).await?
-        }
+        (None, None) => match when_missing {
+            Missing::Make(permit) => {
+                let login =
+                    Credentials { username: SUPERUSER.to_owned(), password: password(&mut rand::rng()) };
+                context.writer(permit).create(&secret(context, resolved, name, &login)).await?
+            }
+            Missing::Wait => {
+                let message = "spec.halted is true: nothing is made before it is false".to_owned();
+                return Ok(Err(Refusal::new("Halted", message)));
+            }
+            Missing::Tell => return Ok(Err(missing(resolved, name, false))),
+        },
     };
     let found = read(resolved, &secret);
     remember(&found, false);
@@ -89,26 +98,27 @@ pub async fn find(context: &Context, resolved: &Resolved<'_>, when_missing: Miss
 
 async fn put_back(
     context: &Context,
+    permit: WritePermit<'_>,
     resolved: &Resolved<'_>,
     name: &str,
     login: &Credentials,
 ) -> Result<Secret, Error> {
-    let secret = context.operator.writer.create(&secret(context, resolved, name, login)).await?;
+    let secret = context.writer(permit).create(&secret(context, resolved, name, login)).await?;
     let note = format!(
         "Secret {}/{name} was deleted; it is back with the password that the ring knows. Who deletes it again while no \
          provisioner runs locks everybody out",
         resolved.namespace
     );
-    context.operator.events.warning(resolved.cassandra, "AuthSecretRestored", "PutBack", &note).await;
+    context.events().warning(resolved.cassandra, "AuthSecretRestored", "PutBack", &note).await;
     Ok(secret)
 }
 
 fn secret(context: &Context, resolved: &Resolved, name: &str, login: &Credentials) -> Secret {
-    desired::auth_secret(resolved, name, context.operator.clock.now(), &login.username, &login.password)
+    desired::auth_secret(resolved, name, context.clock().now(), &login.username, &login.password)
 }
 
 /// Protects a Secret that an older release has created from tools that prune objects.
-pub async fn keep(context: &Context, resolved: &Resolved<'_>) -> Result<(), Error> {
+pub async fn keep(context: &Context, permit: WritePermit<'_>, resolved: &Resolved<'_>) -> Result<(), Error> {
     let Login::Secret { name, external: false } = &resolved.login else { return Ok(()) };
     let Some(secret) = context.caches.secrets.get(&resolved.namespace, name) else { return Ok(()) };
     if secret.labels().get(api::labels::INSTANCE) != Some(&resolved.name) {
@@ -121,7 +131,7 @@ pub async fn keep(context: &Context, resolved: &Resolved<'_>) -> Result<(), Erro
         patch::add(&["metadata", "annotations"], json!(annotations)),
         patch::add(&["metadata", "labels"], json!(labels)),
     ];
-    context.operator.writer.patch(&*secret, marks.into()).await?;
+    context.writer(permit).patch(&*secret, marks.into()).await?;
     Ok(())
 }
 

@@ -67,7 +67,7 @@ fn absent(context: &Context, resolved: &Resolved, observed: &Observed) -> Option
 async fn refusal(context: &Context, resolved: &Resolved<'_>, petset: &str, pod: &str) -> Option<String> {
     let of = format!("regarding.kind=StatefulSet,regarding.name={petset},reason=FailedCreate");
     let params = ListParams::default().fields(&of).limit(50);
-    let events = context.operator.api::<Event>(Some(&resolved.namespace)).list(&params).await;
+    let events = context.api::<Event>(&resolved.namespace).list(&params).await;
     let events =
         events.inspect_err(|error| tracing::debug!("no events of StatefulSet {petset}: {error}")).ok()?;
     let of_pod = |event: &&Event| {

@@ -14,20 +14,20 @@ use crate::delete::is_claim_of;
 use crate::error::Error;
 
 /// Finds the values that the ring keeps. Until all nodes were up once, the user can still change the settings.
-pub async fn recall(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
-    if let Err(refusal) = named(context, resolved).await? {
-        return Ok(Err(refusal));
+pub async fn recall(context: &Context, resolved: &mut Resolved<'_>) -> Result<Option<Refusal>, Error> {
+    if let Some(refusal) = named(context, resolved).await? {
+        return Ok(Some(refusal));
     }
     let known = resolved.cassandra.status.as_ref().is_some_and(|status| !status.host_ids.is_empty());
     if !known && !resolved.kept.fixed.is_empty() {
         let settings = user_settings(context, resolved).await?;
         resolved.kept.choose(|setting| settings.iter().find_map(|text| settings::value(text, setting)));
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 /// The cluster name and the name of the Secret. Volume claims are listed only if there is no PetSet.
-async fn named(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<(), Refusal>, Error> {
+async fn named(context: &Context, resolved: &mut Resolved<'_>) -> Result<Option<Refusal>, Error> {
     let petsets: Vec<Arc<PetSet>> = resolved
         .racks
         .iter()
@@ -36,9 +36,9 @@ async fn named(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<
     let petsets: Vec<&PetSet> = petsets.iter().map(|petset| &**petset).collect();
     if let Some(kept) = Kept::of(&resolved.name, &petsets) {
         resolved.kept = kept;
-        return Ok(Ok(()));
+        return Ok(None);
     }
-    let api = context.operator.api::<PersistentVolumeClaim>(Some(&resolved.namespace));
+    let api = context.api::<PersistentVolumeClaim>(&resolved.namespace);
     let claims = api.list_metadata(&ListParams::default()).await.map_err(|source| {
         let what =
             format!("the PersistentVolumeClaims of Cassandra {}/{}", resolved.namespace, resolved.name);
@@ -50,14 +50,14 @@ async fn named(context: &Context, resolved: &mut Resolved<'_>) -> Result<Result<
         .collect();
     let clusters: BTreeSet<_> = noted.values().copied().collect();
     match clusters.into_iter().collect::<Vec<_>>()[..] {
-        [] => Ok(Ok(())),
+        [] => Ok(None),
         // The volumes carry no note of the settings that their data was written with.
         [one] => {
             one.clone_into(&mut resolved.kept.cluster);
             resolved.kept.fixed.clear();
-            Ok(Ok(()))
+            Ok(None)
         }
-        _ => Ok(Err(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
+        _ => Ok(Some(Refusal::new("ClusterNameUnclear", unclear(&noted)))),
     }
 }
 

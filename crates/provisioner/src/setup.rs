@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::halt::WritePermit;
 use cassandra::replication::{Change, Fewer};
 use cassandra::{Credentials, Error, Replication, Sessions, keyspace, roles};
 use desired::{DATACENTER, Resolved};
@@ -54,6 +55,7 @@ impl Turns {
 /// Sets up the ring. Can be repeated; if everything is done already, it costs three queries. Returns what has fewer copies than
 /// it should and was not changed, because others may already use the ring.
 pub async fn set_up(
+    _permit: WritePermit<'_>,
     resolved: &Resolved<'_>,
     sessions: &Sessions,
     addresses: &[SocketAddr],

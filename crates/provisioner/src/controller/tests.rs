@@ -7,7 +7,8 @@ mod login;
 mod making;
 mod telling;
 
-use api::{AppBinding, PetSet};
+use api::names::CASSANDRA_FINALIZER;
+use api::{AppBinding, CassandraVersion, PetSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -43,6 +44,10 @@ fn fake(spec: &Value) -> FakeApi {
 }
 
 fn context(api: &FakeApi, states: &RingStates) -> Arc<Context> {
+    context_of(api, states, api.operator("provisioner"))
+}
+
+fn context_of(api: &FakeApi, states: &RingStates, operator: Operator) -> Arc<Context> {
     let caches = Caches {
         cassandras: api.cache(),
         versions: api.cache(),
@@ -60,7 +65,7 @@ fn context(api: &FakeApi, states: &RingStates) -> Arc<Context> {
         queue: Queue::new(),
         turns: Turns::default(),
     };
-    Arc::new(Context { operator: api.operator("provisioner"), caches, health, image: "p:1".to_owned() })
+    Arc::new(Context::new(operator, caches, health, "p:1".to_owned()))
 }
 
 /// The real cache of Secrets holds only those with the operator's labels.
