@@ -64,20 +64,18 @@ pub async fn find(
     let secret = match (context.read::<Secret>(&resolved.namespace, name).await?, known) {
         (Some(secret), _) => secret,
         (None, _) if *external => return Ok(Err(missing(resolved, name, true))),
-        (None, Some(login)) => {
-            if let Some(permit) = WritePermit::of(resolved.cassandra) {
-                let found = read(resolved, &put_back(context, permit, resolved, name, &login).await?);
-                remember(&found, false);
-                return Ok(found);
+        (None, Some(login)) => match WritePermit::of(resolved.cassandra) {
+            Some(permit) => put_back(context, permit, resolved, name, &login).await?,
+            None => {
+                let message = format!(
+                    "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
+                     false again, unless the provisioner is started anew before",
+                    resolved.namespace
+                );
+                let lost = Some(Refusal::new("AuthSecretNotFound", message));
+                return Ok(Ok(Key { credentials: Some(login), lost }));
             }
-            let message = format!(
-                "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
-                 false again, unless the provisioner is started anew before",
-                resolved.namespace
-            );
-            let lost = Some(Refusal::new("AuthSecretNotFound", message));
-            return Ok(Ok(Key { credentials: Some(login), lost }));
-        }
+        },
         (None, None) => match when_missing {
             Missing::Make(permit) => {
                 let login =
