@@ -64,9 +64,10 @@ pub async fn find(
     let secret = match (context.read::<Secret>(&resolved.namespace, name).await?, known) {
         (Some(secret), _) => secret,
         (None, _) if *external => return Ok(Err(missing(resolved, name, true))),
-        (None, Some(login)) => match WritePermit::of(resolved.cassandra) {
-            Some(permit) => put_back(context, permit, resolved, name, &login).await?,
-            None => {
+        (None, Some(login)) => {
+            if let Some(permit) = WritePermit::of(resolved.cassandra) {
+                put_back(context, permit, resolved, name, &login).await?
+            } else {
                 let message = format!(
                     "Secret {}/{name} was deleted; it is put back with the password that the ring knows when spec.halted is \
                      false again, unless the provisioner is started anew before",
@@ -75,7 +76,7 @@ pub async fn find(
                 let lost = Some(Refusal::new("AuthSecretNotFound", message));
                 return Ok(Ok(Key { credentials: Some(login), lost }));
             }
-        },
+        }
         (None, None) => match when_missing {
             Missing::Make(permit) => {
                 let login =
