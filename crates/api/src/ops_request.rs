@@ -1,5 +1,7 @@
 //! `CassandraOpsRequest`: one operation on a Cassandra, asked for by the user.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -124,6 +126,10 @@ pub struct UpdateVersionRecord {
     pub source: Release,
     /// Where it goes.
     pub target: Release,
+    /// Revisions of the templates from which the pods of the source were made: a roll-back leaves such pods alone. Unset in a
+    /// record of an older release, which went by images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BTreeSet<String>>,
     /// Why it goes back to the source; forward if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roll_back: Option<String>,

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::pod_template::PlacementPolicyRef;
 
+/// Label of a pod with the revision of the template that it was made from; Kubernetes sets it.
+pub const REVISION: &str = "controller-revision-hash";
+
 /// Pods with stable names and volumes: the fields of an apps/v1 StatefulSet, and a placement policy.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,4 +67,12 @@ pub struct PetSetSpec {
     /// How the pods spread over nodes and zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_placement_policy: Option<PlacementPolicyRef>,
+}
+
+impl PetSet {
+    /// Revision of the present template, which new pods get; `None` until the controllers have observed that template.
+    pub fn revision(&self) -> Option<&str> {
+        let status = self.status.as_ref()?;
+        status.update_revision.as_deref().filter(|_| status.observed_generation == self.metadata.generation)
+    }
 }

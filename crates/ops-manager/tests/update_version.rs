@@ -12,6 +12,8 @@ mod preparation;
 mod races;
 #[path = "update_version/refusals.rs"]
 mod refusals;
+#[path = "update_version/revisions.rs"]
+mod revisions;
 #[path = "update_version/way_back.rs"]
 mod way_back;
 mod world;

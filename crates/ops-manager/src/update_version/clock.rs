@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::goal::{goal, is_done};
+use super::goal::Goal;
 use super::observe::Observed;
 use super::step::{PULL, READY};
 use super::timeout;
@@ -19,14 +19,12 @@ fn reached(observed: &Observed, step: &str) -> u32 {
     let Some(record) = status.and_then(|status| status.update_version.as_ref()) else {
         return u32::from(step == PULL);
     };
-    let goal = goal(record);
+    let goal = Goal::of(record);
     let uid = observed.request.uid().unwrap_or_default();
     let halted = |c: &api::Cassandra| Halt::of(c).is_of(&uid) && halt::is_answered(c);
     let halted = observed.cassandra.as_deref().is_some_and(halted);
-    let racks =
-        observed.racks.iter().filter(|rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image));
-    let pods = observed.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| is_done(pod, goal));
-    let all = usize::from(halted) + racks.count() + pods.count() + usize::from(step == READY);
+    let racks = observed.racks.iter().filter(|rack| rack.revision.is_some() && goal.has_image(rack));
+    let all = usize::from(halted) + racks.count() + goal.done(observed) + usize::from(step == READY);
     u32::try_from(all).unwrap_or(u32::MAX)
 }
 

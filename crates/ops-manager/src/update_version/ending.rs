@@ -7,7 +7,7 @@ use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{Phase, UpdateVersionRecord};
 use kube::ResourceExt;
 
-use super::goal::{is_at, settled};
+use super::goal::{Goal, outcome};
 use super::observe::Observed;
 use super::step::{Outcome, Step};
 use super::{refusal, timeout};
@@ -66,7 +66,7 @@ pub(super) fn give_up(observed: &Observed, step: &Step) -> Step {
         // The ring is where it should be. It stays halted until the API server lets the halt be lifted; that is retried.
         Some(record) if *step == Step::Resume => Step::Finish(Outcome::Failed(format!(
             "{}. The Cassandra stays halted until its halt can be lifted: {cause}",
-            settled(observed, record)
+            outcome(observed, record)
         ))),
         Some(record) if record.roll_back.is_some() => Step::Finish(Outcome::Stuck(format!(
             "{}. The roll-back could not finish: {cause}. The Cassandra {}; \
@@ -75,7 +75,9 @@ pub(super) fn give_up(observed: &Observed, step: &Step) -> Step {
             if halted { "stays halted" } else { "could not be halted again" },
         ))),
         // The ring was whole on the target when the version was set. Problems since then do not justify keeping the halt.
-        Some(record) if versioned(record) && halted && is_at(observed, &record.target) => Step::Resume,
+        Some(record) if versioned(record) && halted && Goal::target(record).is_reached(observed) => {
+            Step::Resume
+        }
         Some(record) if versioned(record) => Step::Finish(Outcome::Failed(format!(
             "{cause}. The Cassandra has version {} and is resumed",
             record.target.name

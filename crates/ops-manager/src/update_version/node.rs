@@ -1,6 +1,7 @@
 //! A pod of the ring, and why it does not become Ready.
 
 use api::names;
+use api::petset::REVISION;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::ResourceExt;
 
@@ -15,8 +16,10 @@ pub struct Node {
     pub host: Option<String>,
     /// Address, once it has one.
     pub ip: Option<String>,
-    /// Image of the database container.
+    /// Image of the database container, as the pod has it: a webhook may have rewritten it.
     pub image: String,
+    /// Revision of the template that it was made from.
+    pub revision: String,
     /// It is Ready.
     pub ready: bool,
     /// It is being deleted.
@@ -63,6 +66,7 @@ pub(super) fn node(pod: &Pod) -> Node {
         host: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         ip: status.pod_ip.clone(),
         image: pod.spec.as_ref().and_then(|s| image(&s.containers, names::CONTAINER)).unwrap_or_default(),
+        revision: pod.labels().get(REVISION).cloned().unwrap_or_default(),
         ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         grace: pod.metadata.deletion_grace_period_seconds.unwrap_or_default(),

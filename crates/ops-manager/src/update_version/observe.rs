@@ -50,6 +50,16 @@ impl Observed {
     pub(super) fn alive(&self) -> Option<&Cassandra> {
         self.cassandra.as_deref().filter(|cassandra| cassandra.metadata.deletion_timestamp.is_none())
     }
+
+    /// Number of nodes that the ring should have.
+    pub(super) fn nodes(&self) -> usize {
+        self.racks.iter().map(|rack| rack.replicas).sum()
+    }
+
+    /// All pods, each with its rack.
+    pub(super) fn pods(&self) -> impl Iterator<Item = (&Rack, &Node)> {
+        self.racks.iter().flat_map(|rack| rack.pods.iter().map(move |pod| (rack, pod)))
+    }
 }
 
 /// The state of a rack.
@@ -68,8 +78,8 @@ pub struct Rack {
     pub never_pulls: bool,
     /// Its pods may use classes that are not in the image: from a user's volume, or through an environment variable.
     pub brings_classes: bool,
-    /// The controllers have observed the present template.
-    pub caught_up: bool,
+    /// Revision of the present template, which new pods get; `None` until the controllers have observed that template.
+    pub revision: Option<String>,
     /// Its pods by ordinal.
     pub pods: Vec<Node>,
 }
@@ -131,7 +141,7 @@ pub fn racks(
             image: found.as_deref().and_then(template_image),
             never_pulls: found.as_deref().is_some_and(never_pulls),
             brings_classes: found.as_deref().is_some_and(brings_classes),
-            caught_up: found.as_deref().is_some_and(caught_up),
+            revision: found.as_deref().and_then(PetSet::revision).map(str::to_owned),
             pods: (0..rack.replicas)
                 .filter_map(|ordinal| pod(&names::pod(&rack.petset, ordinal)))
                 .map(|pod| node(&pod))
@@ -182,8 +192,4 @@ fn brings_classes(petset: &PetSet) -> bool {
 fn database(petset: &PetSet) -> Option<&Container> {
     let containers = petset.spec.template.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
     containers.iter().find(|container| container.name == names::CONTAINER)
-}
-
-fn caught_up(petset: &PetSet) -> bool {
-    petset.status.as_ref().and_then(|s| s.observed_generation) == petset.metadata.generation
 }

@@ -3,7 +3,7 @@
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
 use api::halt::Halt;
-use api::ops_request::Apply;
+use api::ops_request::{Apply, Release};
 use api::version::{self, NoPath};
 use api::{CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::jiff::SignedDuration;
@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 use super::observe::{Admission, Observed, Rack, release};
 use super::step::{Outcome, Step, waiting};
-use super::{clock, image_pull, known_to_target, replication};
+use super::{clock, goal, image_pull, known_to_target, replication};
 use crate::turn::Turn;
 
 /// The next step of a request that has not begun.
@@ -62,9 +62,14 @@ pub(super) fn pending(observed: &Observed) -> Step {
         .or_else(|| known_to_target::refused(observed))
         .unwrap_or_else(|| {
             let first = image_pull::before(observed, &target)
-                .unwrap_or_else(|| Step::Begin { source: release(current), target });
+                .unwrap_or_else(|| begin(observed, release(current), target));
             unwelcome(observed, &first).unwrap_or(first)
         })
+}
+
+fn begin(observed: &Observed, source: Release, target: Release) -> Step {
+    let before = goal::before(observed, &source, &target);
+    Step::Begin { source, target, before }
 }
 
 /// Why a request is impossible, whatever the state of the ring. Such a request does not replace others in the queue.

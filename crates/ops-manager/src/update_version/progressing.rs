@@ -7,7 +7,7 @@ use api::halt::{self, HALTED_BY, Halt};
 use api::ops_request::UpdateVersionRecord;
 use kube::ResourceExt;
 
-use super::goal::{goal, is_at, is_whole, settled};
+use super::goal::{Goal, outcome};
 use super::observe::Observed;
 use super::rolling::roll;
 use super::step::{Outcome, READY, Step, Wait, waiting};
@@ -21,17 +21,17 @@ pub(super) fn progressing(observed: &Observed, record: &UpdateVersionRecord) -> 
         let message = "the Cassandra was deleted. Another one has its name now, and was not touched";
         return Step::Finish(Outcome::Failed(message.to_owned()));
     }
-    let back = record.roll_back.is_some();
-    let goal = goal(record);
+    let goal = Goal::of(record);
+    let back = goal.back;
     // Also during a roll-back: the late write of a leader that lost its lease may have set the target.
-    let versioned = cassandra.spec.version == goal.name;
+    let versioned = cassandra.spec.version == goal.release.name;
     let uid = observed.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {
         halt if halt.is_of(&uid) => {
             if !halt::is_answered(cassandra) {
                 // Lifting the halt changes nothing in the ring, so it needs no answer. During a roll-back, wait for nodes that
                 // are still starting: nothing else has proven yet that they will come up.
-                if versioned && is_at(observed, goal) && (!back || is_whole(observed, goal)) {
+                if versioned && goal.is_reached(observed) && (!back || goal.is_whole(observed)) {
                     return Step::Resume;
                 }
                 return Step::Wait(Wait {
@@ -48,19 +48,21 @@ pub(super) fn progressing(observed: &Observed, record: &UpdateVersionRecord) -> 
             roll(observed, record).unwrap_or(if versioned {
                 Step::Resume
             } else {
-                Step::SetVersion { name: goal.name.clone() }
+                Step::SetVersion { name: goal.release.name.clone() }
             })
         }
         // Somebody else has lifted the halt and left the mark. Remove it, or a later halt of the user would count as this one.
         Halt::None
-            if versioned && is_at(observed, goal) && cassandra.annotations().get(HALTED_BY) == Some(&uid) =>
+            if versioned
+                && goal.is_reached(observed)
+                && cassandra.annotations().get(HALTED_BY) == Some(&uid) =>
         {
             Step::Resume
         }
-        _ if versioned && is_at(observed, goal) => settle(observed, cassandra, record),
+        _ if versioned && goal.is_reached(observed) => settle(observed, cassandra, record),
         _ if observed.request.metadata.deletion_timestamp.is_some()
             && cassandra.spec.version == record.source.name
-            && is_at(observed, &record.source) =>
+            && Goal::source(record).is_reached(observed) =>
         {
             Step::Finish(Outcome::Failed("the request was deleted. Nothing was touched".to_owned()))
         }
@@ -90,7 +92,7 @@ fn has_halted(observed: &Observed) -> bool {
 /// Ends the request, once the ring is at its goal and the halt is lifted.
 fn settle(observed: &Observed, cassandra: &Cassandra, record: &UpdateVersionRecord) -> Step {
     if record.roll_back.is_some() {
-        return Step::Finish(Outcome::Failed(settled(observed, record)));
+        return Step::Finish(Outcome::Failed(outcome(observed, record)));
     }
     let status = cassandra.status.as_ref();
     let fresh = status.and_then(|s| s.observed_generation) == cassandra.metadata.generation;

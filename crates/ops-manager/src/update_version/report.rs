@@ -1,5 +1,7 @@
 //! Builds the status of the request from the observation and the step taken.
 
+use std::collections::BTreeSet;
+
 use api::condition::{self, Statement};
 use api::halt::{self, Halt};
 use api::ops_request::{CassandraOpsRequestStatus, Phase, Release, UpdateVersionRecord};
@@ -9,10 +11,9 @@ use kube::ResourceExt;
 use super::absence;
 use super::clock;
 use super::ending::{HALT_LIFTED, ROLL_BACK_UNFINISHED};
-use super::goal::is_done;
+use super::goal::Goal;
 use super::image_pull;
 use super::known_to_target;
-use super::node::Node;
 use super::observe::Observed;
 use super::pull_pod::Place;
 use super::refusal;
@@ -135,48 +136,44 @@ impl Report {
         if versioned {
             self.version_set(&record.target.name);
         }
-        let goal = direction(&record).0;
-        let pods: Vec<&Node> = observed.racks.iter().flat_map(|rack| &rack.pods).collect();
-        let nodes: usize = observed.racks.iter().map(|rack| rack.replicas).sum();
-        let done = |pod: &&&Node| is_done(pod, goal);
-        self.status.progress = Some(format!("{}/{nodes}", pods.iter().filter(done).count()));
-        let updated = observed.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image)).count();
+        let goal = Goal::of(&record);
+        let (image, nodes, done) = (&goal.release.image, observed.nodes(), goal.done(observed));
+        self.status.progress = Some(format!("{done}/{nodes}"));
+        let updated = observed.racks.iter().filter(|rack| goal.has_image(rack)).count();
         if updated > 0 {
-            let message = format!("{updated} of {} PetSets have image {}", observed.racks.len(), goal.image);
+            let message = format!("{updated} of {} PetSets have image {image}", observed.racks.len());
             self.roll("UpdatePetSets", updated == observed.racks.len(), message);
         }
-        let back = record.roll_back.is_some();
-        for pod in pods.iter().filter(done) {
+        for (_, pod) in observed.pods().filter(|(rack, pod)| goal.is_done(rack, pod)) {
             // During a roll-back, most pods were never evicted.
             let evicted = format!("RollBackEvictPod--{}", pod.name);
-            if back && condition::get(&self.status.conditions, &evicted).is_none() {
+            if goal.back && condition::get(&self.status.conditions, &evicted).is_none() {
                 continue;
             }
-            let message = format!("pod {} is Ready on image {}", pod.name, goal.image);
+            let message = format!("pod {} is Ready on image {image}", pod.name);
             self.roll(&format!("RunningPod--{}", pod.name), true, message);
         }
-        let names = pods.iter().map(|pod| pod.name.as_str());
+        let names = observed.pods().map(|(_, pod)| pod.name.as_str());
         if let Some(repair) = absence::repair(&self.status.conditions, names) {
             self.say(absence::REPAIR_NEEDED, true, "HintsExpired", repair);
         }
         // The eviction's response or status write was lost, or somebody else has deleted the pod.
-        let given = observed.racks.iter().filter(|rack| rack.image.as_deref() == Some(&goal.image));
-        for pod in given.flat_map(|rack| &rack.pods) {
+        for (rack, pod) in observed.pods().filter(|(rack, _)| goal.has_image(rack)) {
             let steps = ["GetPod", "EvictPod"].map(|step| format!("{step}--{}", pod.name));
             let told = |step: &String| {
                 let type_ = format!("{}{step}", self.prefix());
                 condition::get(&self.status.conditions, &type_).map(|told| told.status == "True")
             };
             let told = steps.each_ref().map(told);
-            let away = pod.terminating || (pod.image == goal.image && told != [None, None]);
+            let away = pod.terminating || (goal.is_renewed(rack, pod) && told != [None, None]);
             for (step, told) in steps.iter().zip(told) {
                 if away && told != Some(true) {
                     self.roll(step, true, format!("pod {} was taken away", pod.name));
                 }
             }
         }
-        if pods.iter().filter(done).count() == nodes {
-            let message = format!("all {nodes} pods are Ready on image {}", goal.image);
+        if done == nodes {
+            let message = format!("all {nodes} pods are Ready on image {image}");
             self.roll("RestartPods", true, message);
         }
     }
@@ -197,7 +194,7 @@ impl Report {
                 self.say(wait.condition.clone(), step.is_held_up(), wait.reason, wait.message.clone());
             }
             Step::Pull { image, places } => self.pull(image, places, note),
-            Step::Begin { source, target } => self.begin(observed, source, target),
+            Step::Begin { source, target, before } => self.begin(observed, source, target, before),
             Step::Halt => {
                 if let Some(lifted) = note {
                     self.say(HALT_LIFTED, true, HALT_LIFTED, lifted);
@@ -252,8 +249,11 @@ impl Report {
         self.say(format!("{prefix}{type_}"), status, &reason, message);
     }
 
+    /// KubeDB's names of the conditions during the update, the same names after `RollBack` during a roll-back, so that those of
+    /// both stay.
     fn prefix(&self) -> &'static str {
-        self.status.update_version.as_ref().map_or("", |record| direction(record).1)
+        let back = self.status.update_version.as_ref().is_some_and(|record| record.roll_back.is_some());
+        if back { "RollBack" } else { "" }
     }
 
     /// The version is set only when the ring was found whole, so this sets both conditions.
@@ -282,13 +282,14 @@ impl Report {
         self.say(PULL_IMAGE, false, reason, message);
     }
 
-    fn begin(&mut self, observed: &Observed, source: &Release, target: &Release) {
+    fn begin(&mut self, observed: &Observed, source: &Release, target: &Release, before: &BTreeSet<String>) {
         self.status.phase = Some(Phase::Progressing);
         self.status.step = None;
         self.status.update_version = Some(UpdateVersionRecord {
             cassandra: observed.cassandra.as_deref().and_then(ResourceExt::uid),
             source: source.clone(),
             target: target.clone(),
+            before: Some(before.clone()),
             roll_back: None,
         });
         let message = format!("started to update from version {} to {}", source.name, target.name);
@@ -323,10 +324,4 @@ impl Report {
             }
         }
     }
-}
-
-/// The goal, and the prefix of the condition types: KubeDB's names during the update, the same names after `RollBack` during a
-/// roll-back, so that the conditions of both stay.
-fn direction(record: &UpdateVersionRecord) -> (&Release, &'static str) {
-    if record.roll_back.is_some() { (&record.source, "RollBack") } else { (&record.target, "") }
 }

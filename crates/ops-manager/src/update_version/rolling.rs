@@ -4,7 +4,7 @@ use api::condition;
 use api::ops_request::{Apply, Release, UpdateVersionRecord};
 
 use super::clock::{overdue, since};
-use super::goal::{goal, is_done};
+use super::goal::Goal;
 use super::node::Node;
 use super::observe::{Observed, Rack};
 use super::step::{Step, Wait, image_of, renewal_of};
@@ -12,21 +12,20 @@ use super::way_back;
 
 /// Renews the pods that are not at the goal, one at a time. `None`: all nodes are at the goal and the ring is whole.
 pub(super) fn roll(observed: &Observed, record: &UpdateVersionRecord) -> Option<Step> {
-    let back = record.roll_back.is_some();
-    let goal = goal(record);
-    if back && only_leaving_are_left(observed, goal) {
+    let goal = Goal::of(record);
+    if goal.back && only_leaving_are_left(observed, goal) {
         return None;
     }
     if let Some(step) = way_back::held_up(observed, record) {
         return Some(step);
     }
-    let racks = in_order(&observed.racks, goal, observed.request.spec.apply);
+    let racks = in_order(observed, goal);
     // The target's image is set on one rack at a time, so that a bad image never reaches a second pod. The source's image
     // is known to be good and is set on all racks at once, so that the failed pod can be renewed first.
-    let groups: Vec<&[&Rack]> = if back { vec![&racks[..]] } else { racks.chunks(1).collect() };
+    let groups: Vec<&[&Rack]> = if goal.back { vec![&racks[..]] } else { racks.chunks(1).collect() };
     groups
         .into_iter()
-        .find_map(|group| renew(observed, group, record))
+        .find_map(|group| renew(observed, group, goal, record))
         .or_else(|| gate(observed, record, "VerifyRing", "verify".to_owned()))
 }
 
@@ -38,12 +37,12 @@ pub(super) fn roll(observed: &Observed, record: &UpdateVersionRecord) -> Option<
 ///
 /// With `apply: Always`, as soon as the image has brought up a pod, 2 comes before 1: the check before the next pod of a rack
 /// that has begun would wait for the pods that are down.
-fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack> {
-    let mut order: Vec<&Rack> = racks.iter().collect();
-    let begun = |rack: &Rack| rack.image.as_deref() == Some(&goal.image);
+fn in_order<'a>(observed: &'a Observed, goal: Goal<'_>) -> Vec<&'a Rack> {
+    let mut order: Vec<&Rack> = observed.racks.iter().collect();
+    let begun = |rack: &Rack| goal.has_image(rack);
     let down = |rack: &Rack| rack.pods.iter().any(|pod| !pod.ready);
-    let proven = racks.iter().flat_map(|rack| &rack.pods).any(|pod| pod.image == goal.image && pod.ready);
-    if apply == Apply::Always && proven {
+    let proven = observed.pods().any(|(rack, pod)| pod.ready && goal.is_renewed(rack, pod));
+    if observed.request.spec.apply == Apply::Always && proven {
         order.sort_by_key(|rack| (!down(rack), !begun(rack)));
     } else {
         order.sort_by_key(|rack| (!begun(rack), !down(rack)));
@@ -51,8 +50,7 @@ fn in_order<'a>(racks: &'a [Rack], goal: &Release, apply: Apply) -> Vec<&'a Rack
     order
 }
 
-fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> Option<Step> {
-    let (goal, back) = (goal(record), record.roll_back.is_some());
+fn renew(observed: &Observed, racks: &[&Rack], goal: Goal<'_>, record: &UpdateVersionRecord) -> Option<Step> {
     if let Some(rack) = racks.iter().find(|rack| rack.image.is_none()) {
         return Some(Step::Wait(Wait {
             condition: "UpdatePetSets".to_owned(),
@@ -64,10 +62,10 @@ fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> 
             step: Some(image_of(&rack.petset)),
         }));
     }
-    if let Some(rack) = racks.iter().find(|rack| rack.image.as_deref() != Some(&goal.image)) {
-        return Some(Step::SetImage { petset: rack.petset.clone(), image: goal.image.clone() });
+    if let Some(rack) = racks.iter().find(|rack| !goal.has_image(rack)) {
+        return Some(Step::SetImage { petset: rack.petset.clone(), image: goal.release.image.clone() });
     }
-    if let Some(rack) = racks.iter().find(|rack| !rack.caught_up) {
+    if let Some(rack) = racks.iter().find(|rack| rack.revision.is_none()) {
         return Some(Step::Wait(Wait {
             condition: "UpdatePetSets".to_owned(),
             reason: "AwaitingPetSet",
@@ -80,14 +78,13 @@ fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> 
             rack.names().find(|name| !rack.pods.iter().any(|pod| pod.name == *name)).unwrap_or_default();
         return Some(pod_wait(&absent, "Kubernetes to make it"));
     }
-    let pods = || racks.iter().flat_map(|rack| &rack.pods);
-    if let Some(pod) = pods().find(|pod| pod.terminating) {
-        return Some(leaving(observed, pod, back));
+    let pods = || racks.iter().flat_map(|rack| rack.pods.iter().map(move |pod| (rack, pod)));
+    if let Some((_, pod)) = pods().find(|(_, pod)| pod.terminating) {
+        return Some(leaving(observed, pod, goal.back));
     }
-    let at_goal = |pod: &&Node| pod.image == goal.image;
-    if let Some(pod) = pods().find(|pod| at_goal(pod) && !pod.ready) {
+    if let Some((_, pod)) = pods().find(|(rack, pod)| !pod.ready && goal.is_renewed(rack, pod)) {
         return Some(match &pod.trouble {
-            Some(trouble) if !back => Step::RollBack {
+            Some(trouble) if !goal.back => Step::RollBack {
                 cause: format!("pod {}: {}", pod.name, trouble.what),
                 log_of: trouble.log_of.clone().map(|container| (pod.name.clone(), container)),
             },
@@ -95,7 +92,8 @@ fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> 
         });
     }
     // Renewing a pod that is down costs nothing. Any other pod may be renewed only while all the others are up.
-    let next = pods().filter(|pod| !at_goal(pod)).min_by_key(|pod| pod.ready)?;
+    let (_, next) =
+        pods().filter(|(rack, pod)| !goal.is_renewed(rack, pod)).min_by_key(|(_, pod)| pod.ready)?;
     let evict = Step::Evict { pod: next.clone() };
     if !next.ready {
         return Some(evict);
@@ -107,29 +105,26 @@ fn renew(observed: &Observed, racks: &[&Rack], record: &UpdateVersionRecord) -> 
 /// Returns a step unless every node sees every node up and each renewed node reports the expected release.
 fn gate(observed: &Observed, record: &UpdateVersionRecord, condition: &str, step: String) -> Option<Step> {
     let Some(ring) = &observed.ring else { return Some(Step::Probe) };
-    let (goal, back) = (goal(record), record.roll_back.is_some());
-    let renewed = observed.racks.iter().flat_map(|rack| &rack.pods).filter(|pod| pod.image == goal.image);
+    let goal = Goal::of(record);
+    let Release { name, version, image } = goal.release;
+    let renewed = observed.pods().filter(|(rack, pod)| goal.is_renewed(rack, pod));
     let wrong = renewed
-        .filter_map(|pod| Some((pod, ring.releases.get(&pod.name)?)))
-        .find(|(_, release)| release.to_string() != goal.version);
+        .filter_map(|(_, pod)| Some((pod, ring.releases.get(&pod.name)?)))
+        .find(|(_, release)| release.to_string() != *version);
     // During a roll-back the cache may still show a pod as it was before the update renewed it. Any other release is ignored: a
     // node of the source reported it before the update too.
-    let ahead = wrong.filter(|(_, release)| back && release.to_string() == record.target.version);
+    let ahead = wrong.filter(|(_, release)| goal.back && release.to_string() == record.target.version);
     if let Some((pod, release)) = wrong
-        && !back
+        && !goal.back
     {
         let cause = format!(
-            "pod {}: image {} holds release {release}, but CassandraVersion {} says {}",
-            pod.name, goal.image, goal.name, goal.version
+            "pod {}: image {image} holds release {release}, but CassandraVersion {name} says {version}",
+            pod.name
         );
         return Some(Step::RollBack { cause, log_of: None });
     }
-    let missing = observed
-        .racks
-        .iter()
-        .flat_map(|rack| &rack.pods)
-        .find(|pod| !ring.releases.contains_key(&pod.name))
-        .map(|pod| format!("pod {} has not answered", pod.name));
+    let silent = observed.pods().find(|(_, pod)| !ring.releases.contains_key(&pod.name));
+    let missing = silent.map(|(_, pod)| format!("pod {} has not answered", pod.name));
     let ahead = ahead.map(|(pod, release)| format!("pod {} still runs release {release}", pod.name));
     let problems: Vec<String> = if ring.problems.is_empty() {
         missing.into_iter().chain(ahead).collect()
@@ -175,16 +170,15 @@ fn keeper(observed: &Observed, pod: &Node, back: bool) -> Option<String> {
 
 /// Whether a roll-back only waits for pods that do not end. They run the source (or did), and Kubernetes creates them again
 /// from it once they are gone, with or without this request. So the halt need not stay for them.
-fn only_leaving_are_left(observed: &Observed, goal: &Release) -> bool {
-    let pods = || observed.racks.iter().flat_map(|rack| &rack.pods);
-    let held = |pod: &Node| {
+fn only_leaving_are_left(observed: &Observed, goal: Goal<'_>) -> bool {
+    let held = |rack: &Rack, pod: &Node| {
         pod.terminating
-            && pod.image == goal.image
+            && goal.is_renewed(rack, pod)
             && (keeper(observed, pod, true).is_some() || overdue(observed, &renewal_of(&pod.name)))
     };
-    let given = |rack: &Rack| rack.caught_up && rack.image.as_deref() == Some(&goal.image);
-    pods().any(held)
-        && pods().all(|pod| is_done(pod, goal) || held(pod))
+    let given = |rack: &Rack| rack.revision.is_some() && goal.has_image(rack);
+    observed.pods().any(|(rack, pod)| held(rack, pod))
+        && observed.pods().all(|(rack, pod)| goal.is_done(rack, pod) || held(rack, pod))
         && observed.racks.iter().all(|rack| given(rack) && rack.pods.len() == rack.replicas)
 }
 

@@ -1,5 +1,7 @@
 //! The steps of an update, and their names.
 
+use std::collections::BTreeSet;
+
 use api::ops_request::Release;
 
 use super::node::Node;
@@ -36,6 +38,8 @@ pub enum Step {
         source: Release,
         /// To here.
         target: Release,
+        /// Revisions of the source's templates.
+        before: BTreeSet<String>,
     },
     /// Halt the Cassandra.
     Halt,

@@ -7,6 +7,7 @@
 use api::ops_request::{Release, UpdateVersionRecord};
 use semver::Version;
 
+use super::goal::Goal;
 use super::known_to_target::{Finding, unknown_to};
 use super::node::Node;
 use super::observe::Observed;
@@ -54,10 +55,11 @@ pub(super) fn nodes_to_ask<'a>(
     record: &'a UpdateVersionRecord,
 ) -> impl Iterator<Item = &'a Node> {
     let line = |release: &Release| version(release).map(|version| (version.major, version.minor));
-    let under_way = observed.racks.iter().all(|rack| rack.image.as_deref() == Some(&record.source.image));
-    let asks = record.roll_back.is_some() && line(&record.source) < line(&record.target) && !under_way;
-    let pods = observed.racks.iter().flat_map(|rack| &rack.pods);
-    pods.filter(move |pod| asks && pod.image == record.target.image && pod.ready && !pod.terminating)
+    let goal = Goal::of(record);
+    let under_way = observed.racks.iter().all(|rack| goal.has_image(rack));
+    let asks = goal.back && line(&record.source) < line(&record.target) && !under_way;
+    let on_target = observed.pods().filter(move |(rack, pod)| asks && !goal.is_renewed(rack, pod));
+    on_target.map(|(_, pod)| pod).filter(|pod| pod.ready && !pod.terminating)
 }
 
 fn version(release: &Release) -> Option<Version> {

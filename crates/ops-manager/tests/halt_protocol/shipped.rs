@@ -230,6 +230,8 @@ impl Shipped {
             cassandra: None,
             source: release(&self.version(source)),
             target: release(&self.version(Version::New)),
+            // Two revisions, and only those of the source count: none if source and target are the same.
+            before: Some((source == Version::Old).then(|| fixtures::image("4.1.10")).into_iter().collect()),
             roll_back: back.then(|| "it went wrong".to_owned()),
         });
         status.step = clock.as_ref().map(|(name, overdue, reached)| {
@@ -258,7 +260,8 @@ impl Shipped {
             let petset = petsets.get(number);
             rack.never_pulls = true;
             rack.image = petset.map(|petset| image(petset.image));
-            rack.caught_up = petset.is_some_and(|petset| petset.followed == petset.image);
+            let observed = petset.filter(|petset| petset.followed == petset.image);
+            rack.revision = observed.map(|petset| image(petset.image));
             rack.pods = iter::zip(&rack.pods, pods.by_ref())
                 .map(|(blank, pod)| node(blank, *pod, image(pod.image)))
                 .collect();
@@ -269,7 +272,14 @@ impl Shipped {
 
 fn node(blank: &Node, pod: Pod, image: String) -> Node {
     let trouble = (pod.is == Is::Broken).then(|| Trouble { what: "it crashes".to_owned(), log_of: None });
-    Node { image, ready: pod.is == Is::Up, terminating: pod.is == Is::Leaving, trouble, ..blank.clone() }
+    Node {
+        revision: image.clone(),
+        image,
+        ready: pod.is == Is::Up,
+        terminating: pod.is == Is::Leaving,
+        trouble,
+        ..blank.clone()
+    }
 }
 
 fn statement(type_: &str, status: bool, reason: &str, generation: Option<i64>) -> Statement {

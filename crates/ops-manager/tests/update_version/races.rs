@@ -10,7 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 use ops_manager::update_version::Step;
 
-use super::world::World;
+use super::world::{World, give, replace};
 
 const TOO_LONG: SignedDuration = SignedDuration::from_mins(31);
 
@@ -23,7 +23,7 @@ fn an_image_that_somebody_puts_into_a_petset_is_put_right_on_the_way_forward() {
     let mut world = World::new(1);
     world.until(|world| world.evicted.len() == 2);
     for rack in &mut world.racks {
-        rack.image = Some("edited:4.1.10".to_owned());
+        give(rack, Some("edited:4.1.10"));
     }
     world.run();
     assert_eq!(world.phase(), Phase::Successful);
@@ -34,7 +34,7 @@ fn an_image_that_somebody_puts_into_a_petset_is_put_right_on_the_way_forward() {
 fn a_pod_that_came_up_on_an_edited_image_is_renewed() {
     let mut world = World::new(1);
     world.until(|world| world.evicted.len() == 2);
-    world.racks[0].pods[0].image = "edited:4.1.10".to_owned();
+    replace(&mut world.racks[0].pods[0], "edited:4.1.10");
     world.run();
     assert_eq!(world.phase(), Phase::Successful);
     assert_eq!(world.images(), BTreeSet::from(["cassandra:5.0.6"]));
@@ -46,7 +46,7 @@ fn an_image_that_somebody_puts_into_a_petset_is_put_right_on_the_way_back() {
     world.bad.insert("cassandra:5.0.6".to_owned());
     world.until(|world| !world.says("RollBack").is_empty());
     for rack in &mut world.racks {
-        rack.image = Some("edited:4.1.10".to_owned());
+        give(rack, Some("edited:4.1.10"));
     }
     world.run();
     assert_eq!(world.phase(), Phase::Failed);
@@ -71,7 +71,7 @@ fn a_version_that_a_deposed_leader_sets_late_does_not_stay_after_a_roll_back() {
 fn a_petset_that_somebody_deletes_ends_in_words() {
     let mut world = World::new(1);
     world.until(|world| world.evicted.len() == 1);
-    world.racks[2].image = None;
+    give(&mut world.racks[2], None);
     world.run();
     assert!(world.says("UpdatePetSets").contains("PetSet db-rack-c is gone"));
     for _ in 0..2 {
@@ -250,7 +250,7 @@ fn the_same_version_can_be_asked_for_again_after_a_failed_roll_back_was_deleted(
 fn a_pod_that_does_not_come_back_after_the_version_was_set_leaves_no_halt() {
     let mut world = World::new(1);
     world.until(|world| !world.says("SetVersion").is_empty());
-    world.racks[0].pods[0].image = "edited:4.1.10".to_owned();
+    replace(&mut world.racks[0].pods[0], "edited:4.1.10");
     world.full = true;
     world.status().phase = Some(CassandraPhase::Critical);
     world.run();
@@ -266,7 +266,7 @@ fn a_pod_that_does_not_come_back_after_the_version_was_set_leaves_no_halt() {
 fn a_pod_that_may_not_be_renewed_after_the_version_was_set_leaves_no_halt() {
     let mut world = World::new(1);
     world.until(|world| !world.says("SetVersion").is_empty());
-    world.racks[0].pods[0].image = "edited:4.1.10".to_owned();
+    replace(&mut world.racks[0].pods[0], "edited:4.1.10");
     world.budget = Some("the budget allows none".to_owned());
     world.run();
     world.now += TOO_LONG;

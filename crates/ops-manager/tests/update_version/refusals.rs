@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use ops_manager::update_version::{Admission, Step};
 use rstest::rstest;
 
-use super::world::World;
+use super::world::{World, give, replace};
 
 const TOO_LONG: SignedDuration = SignedDuration::from_mins(31);
 const WHY: &str = "refused (admission webhook \"guard\" denied the request: not today)";
@@ -207,8 +207,8 @@ fn a_request_whose_source_is_gone_before_its_halt_touches_nothing() {
     world.until(|world| world.phase() == Phase::Progressing);
     world.edit(|cassandra| "5.0.6".clone_into(&mut cassandra.spec.version));
     for rack in &mut world.racks {
-        rack.image = Some("cassandra:5.0.6".to_owned());
-        rack.pods.iter_mut().for_each(|pod| pod.image = "cassandra:5.0.6".to_owned());
+        give(rack, Some("cassandra:5.0.6"));
+        rack.pods.iter_mut().for_each(|pod| replace(pod, "cassandra:5.0.6"));
     }
     world.run();
     assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));

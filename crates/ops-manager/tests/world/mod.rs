@@ -15,11 +15,23 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use ops_manager::turn::Turn;
 use ops_manager::update_version::{
-    Admission, Copies, Look, Names, Observed, Place, PullPod, PullState, Rack, Ring, Step, Trouble,
+    Admission, Copies, Look, Names, Node, Observed, Place, PullPod, PullState, Rack, Ring, Step, Trouble,
     next_step, refused, status,
 };
 
 use crate::fixtures;
+
+/// Puts an image into the template of a rack.
+pub fn give(rack: &mut Rack, image: Option<&str>) {
+    rack.image = image.map(str::to_owned);
+    rack.revision = None;
+}
+
+/// Makes a pod one of another template.
+pub fn replace(pod: &mut Node, image: &str) {
+    image.clone_into(&mut pod.image);
+    image.clone_into(&mut pod.revision);
+}
 
 /// Selects steps.
 pub type Which = fn(&Step) -> bool;
@@ -72,6 +84,10 @@ pub struct World {
     pub unfinished: Vec<String>,
     /// Pods that were evicted, in order.
     pub evicted: Vec<String>,
+    /// What a webhook puts before the image of every new pod.
+    pub rewrites: &'static str,
+    /// An edit of the templates, which waits for a restart of the pods: the end of their revisions.
+    pub edit: &'static str,
     /// Every pair of pod and image that has run.
     pub ran: BTreeSet<(String, String)>,
     renewals: u32,
@@ -110,6 +126,8 @@ impl World {
             turn: Turn::Now,
             unfinished: vec![],
             evicted: vec![],
+            rewrites: "",
+            edit: "",
             ran: BTreeSet::new(),
             renewals: 0,
         }
@@ -233,8 +251,7 @@ impl World {
             }
             Step::SetImage { petset, image } => {
                 let rack = self.racks.iter_mut().find(|rack| rack.petset == *petset).expect("it is there");
-                rack.image = Some(image.clone());
-                rack.caught_up = false;
+                give(rack, Some(image));
             }
             Step::Evict { .. } if self.budget.is_some() => return self.budget.clone(),
             Step::Evict { pod } if self.keeps_unhealthy && self.others_down(&pod.name) > 0 => {
@@ -289,9 +306,9 @@ impl World {
         let mut moved = self.provisioner();
         moved |= self.kubelets_pull();
         for rack in &mut self.racks {
-            moved |= !rack.caught_up;
-            rack.caught_up = true;
+            moved |= rack.revision.is_none();
             let image = rack.image.clone().unwrap_or_default();
+            let revision = rack.revision.get_or_insert_with(|| format!("{image}{}", self.edit)).clone();
             for pod in &mut rack.pods {
                 if pod.terminating
                     && let Some(held) = self.held.get(&pod.name)
@@ -300,7 +317,8 @@ impl World {
                     pod.ready = false;
                 } else if pod.terminating {
                     self.renewals += 1;
-                    *pod = fixtures::pod(&pod.name, &image, self.renewals);
+                    *pod = fixtures::pod(&pod.name, &format!("{}{image}", self.rewrites), self.renewals);
+                    pod.revision.clone_from(&revision);
                     pod.ready = false;
                     self.ran.insert((pod.name.clone(), image.clone()));
                     moved = true;
@@ -309,7 +327,7 @@ impl World {
                         "a node to run on (0/3 nodes are available)".clone_into(&mut pod.waits_for);
                         continue;
                     }
-                    if self.bad.contains(&pod.image) {
+                    if self.bad.contains(pod.image.trim_start_matches(self.rewrites)) {
                         pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
                     } else {
                         pod.ready = true;
@@ -355,9 +373,10 @@ impl World {
         if halt::provisioner_may_write(cassandra) {
             // The image of the version in the spec goes into every template.
             let image = self.catalog.get(&cassandra.spec.version).map(|v| v.spec.db.image.clone());
-            for rack in &mut self.racks {
-                rack.image.clone_from(&image);
-            }
+            self.racks
+                .iter_mut()
+                .filter(|rack| rack.image != image)
+                .for_each(|rack| give(rack, image.as_deref()));
         }
         before != cassandra.status
     }

@@ -1,0 +1,50 @@
+//! A pod counts as renewed by the revision of its template, whatever its image says.
+
+use api::halt::Halt;
+use api::ops_request::Phase;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::world::World;
+
+fn pods(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("db-rack-{name}")).collect()
+}
+
+#[test]
+fn a_webhook_that_rewrites_images_makes_no_second_eviction() {
+    let mut world = World::new(1);
+    world.rewrites = "harbor.example.com/";
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Successful, Halt::None), "{}", world.says("Failed"));
+    assert_eq!(world.evicted, pods(&["a-0", "b-0", "c-0"]));
+}
+
+#[test]
+fn under_a_webhook_that_rewrites_images_only_what_was_renewed_goes_back() {
+    let mut world = World::new(1);
+    world.rewrites = "harbor.example.com/";
+    for pod in world.racks.iter_mut().flat_map(|rack| &mut rack.pods) {
+        pod.image.insert_str(0, "harbor.example.com/");
+    }
+    world.until(|world| world.evicted.len() == 2);
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    world.run();
+    assert_eq!(world.halt(), Halt::None);
+    assert_eq!(world.evicted, pods(&["a-0", "b-0", "a-0", "b-0"]));
+    assert!(world.images().iter().all(|image| *image == "harbor.example.com/cassandra:4.1.10"));
+}
+
+/// The user has edited the template before the update, and no pod has it yet.
+#[test]
+fn an_edit_that_waits_for_a_restart_reaches_no_pod_that_a_failed_update_has_not_renewed() {
+    let mut world = World::new(1);
+    world.edit = " with an edit";
+    for rack in &mut world.racks {
+        rack.revision = Some("cassandra:4.1.10 with an edit".to_owned());
+    }
+    world.bad.insert("cassandra:5.0.6".to_owned());
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert_eq!(world.evicted, pods(&["a-0", "a-0"]));
+    assert!(world.says("Failed").contains("whole on version 4.1.10"), "{}", world.says("Failed"));
+}
