@@ -54,6 +54,9 @@ pub struct CassandraOpsRequestSpec {
     /// What an update of the version needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_version: Option<UpdateVersion>,
+    /// What a restart needs to know: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
 }
 
 /// The operations that are supported.
@@ -62,6 +65,21 @@ pub enum OpsType {
     /// Run another version of Cassandra.
     #[default]
     UpdateVersion,
+    /// Renew all pods, one at a time. They get what waits in their templates.
+    Restart,
+}
+
+impl OpsType {
+    /// All types.
+    pub const ALL: [Self; 2] = [Self::UpdateVersion, Self::Restart];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpdateVersion => "UpdateVersion",
+            Self::Restart => "Restart",
+        }
+    }
 }
 
 /// Names a Cassandra.
@@ -91,6 +109,10 @@ pub struct UpdateVersion {
     pub target_version: String,
 }
 
+/// A restart.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Restart {}
+
 /// How far a request is.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,10 +135,13 @@ pub struct CassandraOpsRequestStatus {
     /// What a running update must not forget; written before the first change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_version: Option<UpdateVersionRecord>,
+    /// What a running restart must not forget; written before the first change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartRecord>,
 }
 
 /// What an update has set out to do. Progress itself is read off the ring, never from here.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateVersionRecord {
     /// UID of the Cassandra: another one of its name is not touched.
@@ -133,6 +158,20 @@ pub struct UpdateVersionRecord {
     /// Why it goes back to the source; forward if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roll_back: Option<String>,
+}
+
+/// What a restart has set out to do.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartRecord {
+    /// UID of the Cassandra: another one of its name is not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cassandra: Option<String>,
+    /// UIDs of the pods to renew: those that there were when it began.
+    pub pods: BTreeSet<String>,
+    /// Why no further pod is renewed; unset if all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// A step under way.
@@ -177,6 +216,13 @@ pub enum Phase {
     Skipped,
 }
 
+impl CassandraOpsRequestStatus {
+    /// Whether it is on its way back to where it came from.
+    pub fn rolls_back(&self) -> bool {
+        self.update_version.as_ref().is_some_and(|record| record.roll_back.is_some())
+    }
+}
+
 impl Phase {
     /// Whether nothing more happens in this phase.
     pub fn is_final(self) -> bool {
@@ -188,5 +234,10 @@ impl CassandraOpsRequest {
     /// The phase; Pending before anybody has looked at the request.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().and_then(|s| s.phase).unwrap_or(Phase::Pending)
+    }
+
+    /// Whether it has recorded what it is going to do.
+    pub fn has_begun(&self) -> bool {
+        self.status.as_ref().is_some_and(|it| it.update_version.is_some() || it.restart.is_some())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::ops_request::Phase;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
@@ -9,6 +10,9 @@ use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use operator::{Cache, Operator};
+
+/// A node that takes longer than this to answer is too busy to lose a neighbour.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// State shared by all reconciles of this operator.
 #[derive(Clone)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 use api::halt::HALTED_BY;
 use api::labels::{self, ALL_SELECTOR};
-use api::ops_request::OpsType;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use futures::future::try_join_all;
@@ -17,7 +16,7 @@ use operator::{Cache, Operator, Queue, WriteError, controller, itself, owner_of,
 
 use crate::context::Context;
 use crate::metrics::{self, Renewals};
-use crate::{orphaned_halt, update_version};
+use crate::{engine, orphaned_halt};
 
 /// Readiness message while the catalog is empty.
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
@@ -104,14 +103,11 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
     Ok(())
 }
 
-/// Each type of request has a module of its own.
 async fn reconcile(
     request: Arc<CassandraOpsRequest>,
     context: Arc<Context>,
 ) -> Result<Option<Duration>, WriteError> {
-    match request.spec.type_ {
-        OpsType::UpdateVersion => update_version::advance(request, &context).await,
-    }
+    engine::advance(request, &context).await
 }
 
 fn database(request: &CassandraOpsRequest) -> ObjectRef<Cassandra> {

@@ -6,7 +6,12 @@
 
 mod context;
 pub mod controller;
+pub mod engine;
 mod metrics;
+pub mod observe;
+mod operation;
 pub mod orphaned_halt;
+pub mod preparation;
+mod refusal;
+pub mod step;
 pub mod turn;
-pub mod update_version;

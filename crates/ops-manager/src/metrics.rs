@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::ops_request::{OpsType, Phase};
+use api::ops_request::Phase;
 use api::{CassandraOpsRequest, condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use operator::prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use operator::{Operator, Sample};
 
-const RUNNING: &str = "RunningPod--";
+/// Prefixes of the conditions about pods that come back.
+const RUNNING: [&str; 2] = ["RunningPod--", "CheckPodRunning--"];
 
 /// How long nodes are down when their pod is renewed.
 #[derive(Clone)]
@@ -39,10 +40,10 @@ fn conditions(request: &CassandraOpsRequest) -> &[Condition] {
 }
 
 fn renewed<'a>(before: &'a [Condition], after: &'a [Condition]) -> impl Iterator<Item = f64> + 'a {
-    let running = after.iter().filter(|now| now.type_.contains(RUNNING) && now.status == "True");
-    let news = running.filter(|now| !condition::is_true(before, &now.type_));
+    let news = after.iter().filter(|now| now.status == "True" && !condition::is_true(before, &now.type_));
     news.filter_map(|now| {
-        let evicted = condition::get(after, &now.type_.replace(RUNNING, "EvictPod--"))?;
+        let running = RUNNING.into_iter().find(|running| now.type_.contains(running))?;
+        let evicted = condition::get(after, &now.type_.replace(running, "EvictPod--"))?;
         let took = now.last_transition_time.0.duration_since(evicted.last_transition_time.0);
         Some(took.as_secs_f64())
     })
@@ -52,19 +53,19 @@ fn renewed<'a>(before: &'a [Condition], after: &'a [Condition]) -> impl Iterator
 pub fn gauges(requests: &[Arc<CassandraOpsRequest>]) -> Vec<Sample> {
     let mut counts = BTreeMap::new();
     for request in requests {
-        let OpsType::UpdateVersion = request.spec.type_;
-        let phases: &mut [i64; PHASES.len()] = counts.entry(request.namespace()).or_default();
+        let key = (request.namespace(), request.spec.type_.name());
+        let phases: &mut [i64; PHASES.len()] = counts.entry(key).or_default();
         for (count, (phase, _)) in phases.iter_mut().zip(PHASES) {
             *count += i64::from(phase == request.phase());
         }
     }
-    let counted = counts.into_iter().flat_map(|(namespace, counts)| {
+    let counted = counts.into_iter().flat_map(|((namespace, type_), counts)| {
         PHASES.into_iter().zip(counts).map(move |((_, phase), value)| Sample {
             gauge: "ops_manager_requests",
             help: "Requests by type and phase",
             labels: vec![
                 ("namespace", namespace.clone().unwrap_or_default()),
-                ("type", "UpdateVersion".to_owned()),
+                ("type", type_.to_owned()),
                 ("phase", phase.to_owned()),
             ],
             value,

@@ -14,7 +14,7 @@ use kube::api::ListParams;
 use operator::WriteError;
 
 use crate::context::Context;
-use crate::update_version::resume;
+use crate::engine::resume;
 
 /// Delay before the API server is asked again.
 const RETRY: Duration = Duration::from_secs(5);

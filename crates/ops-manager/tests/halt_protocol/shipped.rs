@@ -13,9 +13,10 @@ use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use ops_manager::update_version::{
-    Admission, Node, Observed, ROLL_BACK_UNFINISHED, Rack, Step, Trouble, next_step, status,
-};
+use ops_manager::engine::{ROLL_BACK_UNFINISHED, next_step, status};
+use ops_manager::observe::node::{Node, Trouble};
+use ops_manager::observe::{Admission, Observed, Rack};
+use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
 use crate::cluster::{Change, Cluster, Database, Is, PetSet, Pod, Request, Status, Version};
@@ -122,7 +123,7 @@ impl Shipped {
             | Step::Wait(_)
             | Step::Probe
             | Step::Rehearse
-            | Step::RollBack { .. }
+            | Step::GiveUp { .. }
             | Step::Finish(_) => None,
             Step::Pull { .. } | Step::RemovePullPods { .. } => unreachable!("these racks never pull"),
         }

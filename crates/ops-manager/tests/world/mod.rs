@@ -13,11 +13,13 @@ use api::{Cassandra, CassandraOpsRequest, CassandraSpec, CassandraStatus, Cassan
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use ops_manager::engine::{next_step, refused, status};
+use ops_manager::observe::node::{Node, Trouble};
+use ops_manager::observe::{Admission, Copies, Observed, Rack, Ring};
+use ops_manager::preparation::known_to_target::{Look, Names};
+use ops_manager::preparation::pull_pod::{Place, PullPod, PullState};
+use ops_manager::step::Step;
 use ops_manager::turn::Turn;
-use ops_manager::update_version::{
-    Admission, Copies, Look, Names, Node, Observed, Place, PullPod, PullState, Rack, Ring, Step, Trouble,
-    next_step, refused, status,
-};
 
 use crate::fixtures;
 

@@ -1,0 +1,154 @@
+//! Restarts: every pod once, whole or stopped, never back.
+
+use api::halt::Halt;
+use api::ops_request::{OpsType, Phase};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
+use kube::ResourceExt;
+use ops_manager::step::Step;
+use ops_manager::turn::Turn;
+use rstest::rstest;
+
+use super::world::World;
+
+const TOO_LONG: SignedDuration = SignedDuration::from_mins(31);
+
+fn world(replicas: i32) -> World {
+    let mut world = World::new(replicas);
+    world.request.spec.type_ = OpsType::Restart;
+    world.request.spec.update_version = None;
+    world
+}
+
+fn progress(world: &World) -> Option<&str> {
+    world.request.status.as_ref()?.progress.as_deref()
+}
+
+#[test]
+fn a_restart_renews_every_pod_once_and_changes_nothing_else() {
+    let mut world = world(2);
+    let before = world.cassandra.clone().map(|it| it.spec);
+    let steps = world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Successful, Halt::None));
+    let order = ["a-0", "a-1", "b-0", "b-1", "c-0", "c-1"].map(|pod| format!("db-rack-{pod}"));
+    assert_eq!(world.evicted, order);
+    assert!(
+        !steps
+            .iter()
+            .any(|it| matches!(it, Step::SetImage { .. } | Step::SetVersion { .. } | Step::Pull { .. }))
+    );
+    assert_eq!(world.cassandra.clone().map(|it| it.spec), before);
+    assert_eq!(progress(&world), Some("6/6"));
+    for told in [
+        "Restart",
+        "GetPod--db-rack-c-1",
+        "EvictPod--db-rack-c-1",
+        "CheckPodRunning--db-rack-c-1",
+        "RestartNodes",
+    ] {
+        assert!(!world.says(told).is_empty(), "{told}");
+    }
+    assert_eq!(world.says("Restart"), "started to restart 6 pods");
+    assert!(world.request.finalizers().is_empty());
+}
+
+/// The operator dies after the effect of any one step, before the status is written, and restarts.
+#[test]
+fn a_restart_survives_a_crash_after_every_step() {
+    let steps = world(1).run().len();
+    for crash in 0..steps {
+        let mut world = world(1);
+        (0..500).map_while(|n| world.reconcile(n != crash)).for_each(drop);
+        assert_eq!(world.phase(), Phase::Successful, "crash after step {crash}");
+        assert_eq!(world.evicted.len(), 3, "crash after step {crash}");
+        assert_eq!(world.halt(), Halt::None);
+    }
+}
+
+/// The user has edited the template, and no pod has it yet.
+#[test]
+fn a_restart_brings_what_waits_in_the_template_and_says_so() {
+    let mut world = world(1);
+    world.edit = " with an edit";
+    for rack in &mut world.racks {
+        rack.revision = Some("cassandra:4.1.10 with an edit".to_owned());
+    }
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+    let said = world.says("Restart");
+    assert!(said.contains("get it now: db-rack-a-0, db-rack-b-0, db-rack-c-0"), "{said}");
+}
+
+#[test]
+fn a_pod_that_does_not_come_back_stops_the_restart_and_leaves_no_halt() {
+    let mut world = world(1);
+    world.bad.insert("cassandra:4.1.10".to_owned());
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert_eq!(world.evicted, ["db-rack-a-0"]);
+    let failed = world.says("Failed");
+    assert!(failed.contains("pod db-rack-a-0: it crashes. 0 of 3 pods were renewed"), "{failed}");
+    assert!(world.request.finalizers().is_empty());
+}
+
+#[test]
+fn a_pod_that_cannot_be_scheduled_stops_the_restart_after_its_time() {
+    let mut world = world(1);
+    world.full = true;
+    world.run();
+    assert_eq!(world.phase(), Phase::Progressing);
+    world.now += TOO_LONG;
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert!(world.says("Failed").contains("0/3 nodes are available"), "{}", world.says("Failed"));
+}
+
+#[rstest]
+#[case::before_the_first_pod(0, "0 of 6")]
+#[case::in_the_middle(3, "3 of 6")]
+fn a_deleted_restart_ends_with_the_pod_that_is_on_its_way(#[case] evicted: usize, #[case] renewed: &str) {
+    let mut world = world(2);
+    world.until(|world| world.evicted.len() == evicted && world.halt() != Halt::None);
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    world.run();
+    assert_eq!((world.evicted.len(), world.halt()), (evicted, Halt::None));
+    assert!(world.racks.iter().flat_map(|rack| &rack.pods).all(|pod| pod.ready), "it was waited for");
+    let failed = world.says("Failed");
+    assert!(failed.contains("the request was deleted") && failed.contains(renewed), "{failed}");
+    assert!(world.request.finalizers().is_empty());
+}
+
+#[test]
+fn a_restart_waits_for_its_turn_and_for_a_whole_ring() {
+    let mut world = world(1);
+    world.turn = Turn::After("other".to_owned());
+    world.run();
+    assert!(world.says("Waiting").contains("other"));
+    world.turn = Turn::Now;
+    world.problems = vec!["node x is down".to_owned()];
+    world.run();
+    assert!(world.says("Waiting").contains("node x is down") && world.evicted.is_empty());
+    world.problems.clear();
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+}
+
+#[test]
+fn a_ring_without_volumes_is_not_restarted() {
+    let mut world = world(1);
+    world.racks[1].ephemeral = true;
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Denied, Halt::None));
+    assert!(world.says("Denied").contains("Ephemeral storage"));
+}
+
+/// A pod that somebody else has renewed meanwhile need not be renewed again.
+#[test]
+fn a_pod_that_is_new_already_is_not_renewed() {
+    let mut world = world(1);
+    world.until(|world| world.evicted.len() == 1);
+    world.racks[2].pods[0].uid.push_str("/of-somebody-else");
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+    assert_eq!(world.evicted, ["db-rack-a-0", "db-rack-b-0"]);
+}
