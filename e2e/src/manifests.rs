@@ -56,6 +56,16 @@ pub fn update(namespace: &str, name: &str, database: &str, target: &str) -> Valu
     })
 }
 
+/// A CassandraOpsRequest to restart.
+pub fn restart(namespace: &str, name: &str, database: &str) -> Value {
+    json!({
+        "apiVersion": "ops.kubedb.com/v1alpha1",
+        "kind": "CassandraOpsRequest",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": { "type": "Restart", "databaseRef": { "name": database }, "restart": {}, "timeout": "10m" },
+    })
+}
+
 /// A CassandraVersion with its own image: a release under another name.
 pub fn version_of(name: &str, image: &str, release: &str) -> Value {
     let mut version = version(name, image);

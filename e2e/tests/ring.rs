@@ -7,6 +7,8 @@ mod bad;
 mod objects;
 #[path = "ring/refused.rs"]
 mod refused;
+#[path = "ring/restart.rs"]
+mod restart;
 #[path = "ring/silence.rs"]
 mod silence;
 #[path = "ring/update.rs"]
@@ -38,6 +40,7 @@ fn the_life_of_a_ring() -> Result<()> {
         bad::a_crashing_image_reaches_one_pod_and_is_taken_back()?;
     }
     update::the_ops_manager_ends_in_the_middle_and_goes_on()?;
+    restart::an_edit_of_the_template_waits_for_a_restart()?;
     if embedded() {
         silence::a_quiet_ring_costs_no_write()?;
     }
@@ -78,6 +81,11 @@ fn fingerprint() -> Result<Vec<[String; 4]>> {
     let mut all: Vec<_> = objects["items"].as_array().into_iter().flatten().map(of).collect();
     all.retain(|object| object[0].starts_with("ring"));
     Ok(all)
+}
+
+/// UID of each pod.
+fn uids() -> Result<Vec<String>> {
+    PODS.iter().map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
 }
 
 /// Image of the database in each pod.

@@ -380,6 +380,8 @@ pub mod condition_type {
     /// The superuser, the replication of `system_auth` and the operator's own keyspace are as they were set up. The condition
     /// exists only after one of them was found to be wrong.
     pub const SETTLED: &str = "Settled";
+    /// Pods were made from another template than their PetSet has now. The condition exists only after the first such pod.
+    pub const RESTART_REQUIRED: &str = "RestartRequired";
     /// The provisioner leaves the Cassandra alone (see [`crate::halt`]).
     pub const PAUSED: &str = "Paused";
 }

@@ -66,7 +66,6 @@ impl Observed {
 
 /// The state of a rack.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, read off the world")]
 pub struct Rack {
     /// Name of its PetSet.
     pub petset: String,

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use api::petset::REVISION;
 use api::{PetSet, names};
 use desired::Resolved;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 
 use crate::caches::Caches;
 
@@ -32,7 +34,7 @@ pub struct RackSeen {
 }
 
 /// A pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSeen {
     /// Its name.
     pub name: String,
@@ -42,21 +44,28 @@ pub struct PodSeen {
     pub ready: bool,
     /// Why it does not start, or does not terminate.
     pub trouble: Option<String>,
+    /// It was made from another template than its PetSet has now.
+    pub outdated: bool,
 }
 
 /// Reads the caches.
 pub fn observe(resolved: &Resolved, caches: &Caches, now: Timestamp) -> Observed {
-    let racks = resolved.racks.iter().map(|rack| RackSeen {
-        petset: rack.petset.clone(),
-        desired: rack.replicas,
-        ready: caches.petsets.get(&resolved.namespace, &rack.petset).map(|petset| ready_replicas(&petset)),
-    });
-    let pods = resolved.pods().map(|name| match caches.pods.get(&resolved.namespace, &name) {
-        Some(pod) => seen(name, &pod, now),
-        None => PodSeen { name, address: None, ready: false, trouble: None },
-    });
-    let pods: Vec<_> = pods.collect();
-    Observed { racks: racks.collect(), joins: joins(resolved, &pods), pods }
+    let (mut racks, mut pods) = (vec![], vec![]);
+    for rack in &resolved.racks {
+        let petset = caches.petsets.get(&resolved.namespace, &rack.petset);
+        let revision = petset.as_deref().and_then(PetSet::revision);
+        let names = (0..rack.replicas).map(|ordinal| names::pod(&rack.petset, ordinal));
+        pods.extend(names.map(|name| match caches.pods.get(&resolved.namespace, &name) {
+            Some(pod) => seen(name, &pod, revision, now),
+            None => PodSeen { name, ..PodSeen::default() },
+        }));
+        racks.push(RackSeen {
+            petset: rack.petset.clone(),
+            desired: rack.replicas,
+            ready: petset.as_deref().map(ready_replicas),
+        });
+    }
+    Observed { racks, joins: joins(resolved, &pods), pods }
 }
 
 /// The first pod in the order of joining that is neither ready nor known as a member.
@@ -97,7 +106,7 @@ fn ready_replicas(petset: &PetSet) -> i32 {
     petset.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)
 }
 
-fn seen(name: String, pod: &Pod, now: Timestamp) -> PodSeen {
+fn seen(name: String, pod: &Pod, revision: Option<&str>, now: Timestamp) -> PodSeen {
     let status = pod.status.as_ref();
     let ip = status.and_then(|status| status.pod_ip.as_ref()).and_then(|ip| ip.parse::<IpAddr>().ok());
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
@@ -107,6 +116,8 @@ fn seen(name: String, pod: &Pod, now: Timestamp) -> PodSeen {
         address: ip.map(|ip| SocketAddr::new(ip, names::CQL_PORT)),
         ready: !leaving && conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"),
         trouble: trouble(pod, now),
+        outdated: revision
+            .is_some_and(|revision| pod.labels().get(REVISION).is_some_and(|its| its != revision)),
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
     fn pod(status: &Value) -> PodSeen {
         let pod: Pod =
             serde_json::from_value(json!({ "metadata": { "name": "db-0" }, "status": status })).unwrap();
-        seen("db-0".to_owned(), &pod, Timestamp::UNIX_EPOCH)
+        seen("db-0".to_owned(), &pod, None, Timestamp::UNIX_EPOCH)
     }
 
     #[rstest]
@@ -157,9 +168,22 @@ mod tests {
             "name": "db-0", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/lost-node"]
         });
         let pod: Pod = serde_json::from_value(json!({ "metadata": metadata, "status": {} })).unwrap();
-        let trouble = |now: &str| seen("db-0".to_owned(), &pod, now.parse().unwrap()).trouble;
+        let trouble = |now: &str| seen("db-0".to_owned(), &pod, None, now.parse().unwrap()).trouble;
         assert_eq!(trouble("2026-01-01T00:00:30Z"), None);
         assert!(trouble("2026-01-01T00:05:00Z").unwrap().contains("example.com/lost-node"));
+    }
+
+    #[rstest]
+    #[case::of_the_present_template(Some("db-2"), false)]
+    #[case::of_an_older_one(Some("db-3"), true)]
+    #[case::of_one_that_is_not_known_yet(None, false)]
+    fn a_pod_is_compared_with_the_template_of_its_petset(
+        #[case] revision: Option<&str>,
+        #[case] outdated: bool,
+    ) {
+        let metadata = json!({ "name": "db-0", "labels": { REVISION: "db-2" } });
+        let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+        assert_eq!(seen("db-0".to_owned(), &pod, revision, Timestamp::UNIX_EPOCH).outdated, outdated);
     }
 
     #[test]
@@ -194,7 +218,7 @@ mod tests {
         let resolved = Resolved::of(&cassandra);
         let pods = resolved.pods().map(|name| {
             let ready = ready.contains(&name.as_str());
-            PodSeen { name, address: None, ready, trouble: None }
+            PodSeen { name, ready, ..PodSeen::default() }
         });
         assert_eq!(joins(&resolved, &pods.collect::<Vec<_>>()).as_deref(), next);
     }

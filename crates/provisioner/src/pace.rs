@@ -46,7 +46,7 @@ mod tests {
     fn a_ring_that_does_not_answer_is_asked_ever_less_often_until_something_changes() {
         const PERIOD: Duration = Duration::from_secs(20);
         let mut pace = Pace::default();
-        let pod = |ready| PodSeen { name: "db-0".to_owned(), address: None, ready, trouble: None };
+        let pod = |ready| PodSeen { name: "db-0".to_owned(), ready, ..PodSeen::default() };
         assert!(pace.look(Some(1), &[pod(false)]));
         let mut waits = vec![];
         for _ in 0..5 {

@@ -67,6 +67,17 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
     let whole =
         ["RingSettled", "Superuser, copies of logins and the operator's keyspace are as they were made"];
     flaws(&mut say, type_::SETTLED, of_ring.as_deref(), told(type_::SETTLED), whole);
+    // A request renews pods one after the other, so some are outdated meanwhile.
+    if !matches!(Halt::of(cassandra), Halt::Request(_)) {
+        match outdated(observed) {
+            Some(message) => say(type_::RESTART_REQUIRED, true, "TemplateChanged", message),
+            None if told(type_::RESTART_REQUIRED) => {
+                let message = "All pods are of their present template".to_owned();
+                say(type_::RESTART_REQUIRED, false, "UpToDate", message);
+            }
+            None => {}
+        }
+    }
     let complete = observed.is_complete();
     let (reason, message) = replicas(observed);
     say(type_::REPLICA_READY, complete, reason, message);
@@ -156,6 +167,19 @@ fn replicas(observed: &Observed) -> (&'static str, String) {
     }
 }
 
+/// A message about the pods that were made from another template than the present one, if there are any.
+fn outdated(observed: &Observed) -> Option<String> {
+    let pods = observed.pods.iter().filter(|pod| pod.outdated).map(|pod| pod.name.clone());
+    let pods: Vec<_> = pods.collect();
+    (!pods.is_empty()).then(|| {
+        format!(
+            "The template of pod {} has changed since it was made: by spec.podTemplate, by its CassandraVersion, or by another \
+             release of the operators. It gets the new one when it is renewed: create a CassandraOpsRequest of type Restart",
+            pods.join(", ")
+        )
+    })
+}
+
 fn finished(cassandra: &Cassandra, mut status: CassandraStatus) -> CassandraStatus {
     status.phase = Phase::of(&status.conditions);
     status.observed_generation = cassandra.metadata.generation;
@@ -187,7 +211,7 @@ pub fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Conditi
 /// is normal and the request reports any failure. A pod that does not start is a warning even then.
 pub fn is_bad(cassandra: &Cassandra, news: &Condition) -> bool {
     const COURSE: [&str; 3] = [type_::REPLICA_READY, type_::ACCEPTING_CONNECTION, type_::READY];
-    if news.status == "True" || news.type_ == type_::PAUSED {
+    if news.status == "True" || [type_::PAUSED, type_::RESTART_REQUIRED].contains(&news.type_.as_str()) {
         return false;
     }
     let renewed = matches!(Halt::of(cassandra), Halt::Request(_));

@@ -1,11 +1,11 @@
 //! Updates to an image that is not what it should be. The next part of the test requests a good one right away.
 
 use anyhow::Result;
-use e2e::kubectl::{apply, condition, get, kubectl, phase, text, wait_for};
+use e2e::kubectl::{apply, condition, kubectl, phase, text, wait_for};
 use e2e::manifests::{update, version};
 use serde_json::Value;
 
-use crate::{CASSANDRA, NAMESPACE, PODS, fingerprint, images};
+use crate::{CASSANDRA, NAMESPACE, PODS, fingerprint, images, uids};
 
 /// The missing image is detected before anything is touched.
 pub fn a_missing_image_touches_nothing() -> Result<()> {
@@ -42,8 +42,4 @@ fn failed(image: &str, name: &str) -> Result<String> {
     wait_for("the pods that pull to go", NAMESPACE, 30, || Ok(kubectl(&pullers)?.is_empty().then_some(())))?;
     kubectl(&["delete", "casversion", name])?;
     Ok(condition(&request, "Failed").map(|failed| text(failed, "/message")).unwrap_or_default())
-}
-
-fn uids() -> Result<Vec<String>> {
-    PODS.iter().map(|pod| Ok(text(&get(NAMESPACE, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
 }

@@ -27,7 +27,6 @@ fn a_field_of_the_pods_is_named(#[values("hostNetwork", "affinity", "ephemeralCo
 #[rstest]
 fn a_type_of_request_is_named(
     #[values(
-        "Restart",
         "HorizontalScaling",
         "VerticalScaling",
         "VolumeExpansion",
@@ -37,14 +36,15 @@ fn a_type_of_request_is_named(
     )]
     type_: &str,
 ) {
-    let cause = format!("spec.type: Unsupported value: \"{type_}\": supported values: \"UpdateVersion\"");
+    let cause = format!(
+        "spec.type: Unsupported value: \"{type_}\": supported values: \"UpdateVersion\", \"Restart\""
+    );
     assert_refused(&with(request(), &format!("spec: {{type: {type_}}}")), &cause);
 }
 
 #[rstest]
 fn a_field_of_a_request_is_named(
     #[values(
-        "restart",
         "horizontalScaling",
         "verticalScaling",
         "volumeExpansion",

@@ -20,7 +20,7 @@ fn target(address: Option<&str>) -> Target {
         uid: "u".to_owned(),
         cluster: "db".to_owned(),
         cassandra: ObjectRef::new("db").within("ns"),
-        pods: vec![PodSeen { name: "db-0".to_owned(), address, ready: true, trouble: None }],
+        pods: vec![PodSeen { name: "db-0".to_owned(), address, ready: true, ..PodSeen::default() }],
         credentials: None,
         threshold: 3,
         timeout: Duration::from_secs(1),

@@ -25,7 +25,7 @@ fn seen(ready: Option<i32>) -> Observed {
     let pod_ready = ready == Some(1);
     Observed {
         racks: vec![RackSeen { petset: "db".to_owned(), desired: 1, ready }],
-        pods: vec![PodSeen { name: "db-0".to_owned(), address: None, ready: pod_ready, trouble: None }],
+        pods: vec![PodSeen { name: "db-0".to_owned(), ready: pod_ready, ..PodSeen::default() }],
         joins: None,
     }
 }
@@ -175,6 +175,30 @@ fn a_pod_that_does_not_start_is_named_with_its_reason() {
     assert_eq!(news(&cassandra(&json!({})), &told), ["ProvisioningStarted", "ReplicaReady"]);
     assert!(news(&told, &told).is_empty());
     assert_eq!(news(&told, &next(&told, &seen(Some(1)), None)), ["ReplicaReady"]);
+}
+
+#[test]
+fn pods_of_another_template_are_named_until_they_are_renewed() {
+    let condition = |cassandra: &Cassandra| {
+        condition::get(&cassandra.status.as_ref().unwrap().conditions, "RestartRequired").cloned()
+    };
+    assert_eq!(condition(&ready()), None, "it never was");
+    let mut observed = seen(Some(1));
+    observed.pods[0].outdated = true;
+    let told = next(&ready(), &observed, None);
+    let (status, _, message) = says(&told, "RestartRequired");
+    assert!(status == "True" && message.starts_with("The template of pod db-0 has changed"), "{message}");
+    assert_eq!(phase(&told), Some(Phase::Ready));
+
+    let mut renewed = ready();
+    renewed.spec.halted = true;
+    renewed.metadata.annotations = Some([(halt::HALTED_BY.to_owned(), "u".to_owned())].into());
+    assert_eq!(condition(&next(&renewed, &observed, None)), None, "a request renews them just now");
+
+    let up_to_date = next(&told, &seen(Some(1)), None);
+    let after = condition(&up_to_date).unwrap();
+    assert_eq!(after.status, "False");
+    assert!(!is_bad(&up_to_date, &after));
 }
 
 #[rstest]
