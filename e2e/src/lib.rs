@@ -14,3 +14,4 @@ pub mod report;
 pub mod stand_in;
 pub mod table;
 pub mod update;
+pub mod webhook;

@@ -1,7 +1,7 @@
-//! Every single cut: an operator dies before, or after, each write that it sends in one update, and is started again.
+//! Every single cut: an operator dies before, or after, each write that it sends in one update or restart, and is started again.
 //!
-//! A few hundred updates are affordable because the nodes and pods only pretend to run; API server, controllers and operators
-//! are real. `make cuts` makes all cuts, `make cuts ROW=...` those whose names contain a word, such as `ops-manager-after-12`.
+//! A few hundred requests are affordable because the nodes and pods only pretend to run; API server, controllers and operators
+//! are real. `make cuts` makes all cuts, `make cuts ROW=...` those whose names contain a word, such as `update-ops-manager-after-12`.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 #[path = "cuts/cut.rs"]
@@ -20,18 +20,18 @@ use anyhow::{Context, Result, ensure};
 use e2e::fake_nodes::FakeNodes;
 use e2e::{operators, table};
 
-use cut::{Cut, Line};
+use cut::{Kind, Line};
 use lane::Lane;
 
 const CHART: &str = "../charts/cassandra-operators";
-/// Updates at the same time, each with operators of its own.
+/// Requests at the same time, each with operators of its own.
 const LANES: usize = 4;
 
 fn main() -> ExitCode {
     table::main("the cuts could not be made", cuts)
 }
 
-/// Makes the cuts; returns whether all updates ended as they should.
+/// Makes the cuts; returns whether all requests ended as they should.
 fn cuts(words: &[String]) -> Result<bool> {
     ensure!(
         std::env::var_os("KUBE_CONTEXT").is_none() && std::env::var_os("E2E_AUDIT_LOG").is_some(),
@@ -54,17 +54,18 @@ fn cuts(words: &[String]) -> Result<bool> {
 
 /// Makes the cuts, as many at a time as there are lanes.
 fn make(words: &[String], mut lanes: Vec<Lane>) -> Result<Vec<Line>> {
-    // The order of events and the number of reconciles differ between updates, so take the most writes of several updates.
-    let counts = thread::scope(|scope| {
-        let plain: Vec<_> = lanes.iter_mut().map(|lane| scope.spawn(|| lane.count())).collect();
-        plain.into_iter().map(joined).collect::<Result<Vec<_>>>()
-    })?;
-    let most = [0, 1].map(|operator| counts.iter().map(|count| count[operator]).max().unwrap_or_default());
-    println!(
-        "==> one update has up to {} writes of the provisioner, {} of the ops-manager",
-        most[0], most[1]
-    );
-    let cuts: VecDeque<Cut> = cut::all(most).into_iter().filter(|cut| cut.is_selected(words)).collect();
+    let mut cuts = VecDeque::new();
+    for kind in Kind::ALL {
+        // The order of events and the number of reconciles differ between requests, so take the most writes of several.
+        let counts = thread::scope(|scope| {
+            let plain: Vec<_> = lanes.iter_mut().map(|lane| scope.spawn(|| lane.count(kind))).collect();
+            plain.into_iter().map(joined).collect::<Result<Vec<_>>>()
+        })?;
+        let most =
+            [0, 1].map(|operator| counts.iter().map(|count| count[operator]).max().unwrap_or_default());
+        println!("==> {kind:?}: up to {} writes of the provisioner, {} of the ops-manager", most[0], most[1]);
+        cuts.extend(cut::all(kind, most).into_iter().filter(|cut| cut.is_selected(words)));
+    }
     ensure!(!cuts.is_empty(), "no cut is called {}", words.join(" or "));
     let (cuts, made) = (Mutex::new(cuts), Mutex::new(Vec::new()));
     thread::scope(|scope| {

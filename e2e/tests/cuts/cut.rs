@@ -8,22 +8,35 @@ use e2e::proxy::{Fault, When};
 
 pub const OPERATORS: [&str; 2] = ["provisioner", "ops-manager"];
 
+/// A type of request.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    Update,
+    Restart,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Update, Self::Restart];
+}
+
 /// Where an operator dies.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cut {
+    /// In a request of this type.
+    pub kind: Kind,
     /// Which of [`OPERATORS`].
     pub operator: usize,
-    /// At which of its writes in the update, from 1.
+    /// At which of its writes in the request, from 1.
     pub number: usize,
     /// Whether that write is done.
     pub done: bool,
 }
 
 /// A cut before and one after each write. `counts` are the writes of each operator.
-pub fn all(counts: [usize; 2]) -> Vec<Cut> {
+pub fn all(kind: Kind, counts: [usize; 2]) -> Vec<Cut> {
     let of = |operator: usize| {
         let number = 1..=counts[operator];
-        number.flat_map(move |number| [false, true].map(|done| Cut { operator, number, done }))
+        number.flat_map(move |number| [false, true].map(|done| Cut { kind, operator, number, done }))
     };
     [0, 1].into_iter().flat_map(of).collect()
 }
@@ -45,7 +58,11 @@ impl Cut {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let when = if self.done { "after" } else { "before" };
-        write!(f, "{}-{when}-{}", OPERATORS[self.operator], self.number)
+        let kind = match self.kind {
+            Kind::Update => "update",
+            Kind::Restart => "restart",
+        };
+        write!(f, "{kind}-{}-{when}-{}", OPERATORS[self.operator], self.number)
     }
 }
 
@@ -77,13 +94,13 @@ impl fmt::Display for Line {
             Ok(outcome) => ("", outcome),
             Err(wrong) => ("WRONG: ", wrong),
         };
-        write!(f, "{cut:<24} {write:<48} {resumed:>7} {seconds:>7.1}  {mark}{outcome}")
+        write!(f, "{cut:<32} {write:<48} {resumed:>7} {seconds:>7.1}  {mark}{outcome}")
     }
 }
 
 /// The table of all results, and the longest time to resume.
 pub fn table(lines: &[Line]) -> String {
-    let head = format!("{:<24} {:<48} {:>7} {:>7}  outcome", "cut", "write", "resumed", "seconds");
+    let head = format!("{:<32} {:<48} {:>7} {:>7}  outcome", "cut", "write", "resumed", "seconds");
     let rows = lines.iter().map(ToString::to_string);
     let good = lines.iter().filter(|line| line.is_good()).count();
     let longest = lines.iter().filter_map(|line| Some((line.resumed?, line.cut)));

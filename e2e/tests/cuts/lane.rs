@@ -1,4 +1,4 @@
-//! A ring that only pretends to run, with operators of its own: one update after the other, each cut once.
+//! A ring that only pretends to run, with operators of its own: one request after the other, each cut once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::kubectl::{apply, condition, fresh_namespace, kubectl, phase, state, text};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, state, text};
 use e2e::operators::{Operator, RELEASE};
 use e2e::proxy::{Fault, Write};
 use e2e::{manifests, update};
 use serde_json::{Value, json};
 
-use crate::cut::{Cut, Line, OPERATORS};
+use crate::cut::{Cut, Kind, Line, OPERATORS};
 
 /// Each update goes to the next release; after the last one the ring is created anew.
 const RELEASES: usize = 60;
-/// How long an update may take, with anything that happens to it.
+/// How long a request may take, with anything that happens to it.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Operators that have not written for this long are done.
 const QUIET: Duration = Duration::from_millis(1500);
@@ -29,6 +29,9 @@ pub struct Lane {
     rings: usize,
     release: usize,
     spoilt: bool,
+    /// Number of requests so far, and the UIDs of the pods before the last one.
+    requests: usize,
+    before: Vec<String>,
 }
 
 /// Puts the releases into the catalog, before any operator looks at it.
@@ -59,14 +62,23 @@ impl Lane {
         };
         let [provisioner, ops_manager] = OPERATORS;
         let operators = [operator(provisioner)?, operator(ops_manager)?];
-        Ok(Self { namespace, folder: folder.to_owned(), operators, rings: 0, release: 0, spoilt: true })
+        Ok(Self {
+            namespace,
+            folder: folder.to_owned(),
+            operators,
+            rings: 0,
+            release: 0,
+            spoilt: true,
+            requests: 0,
+            before: vec![],
+        })
     }
 
-    /// Updates without a cut; returns the number of writes of each operator.
-    pub fn count(&mut self) -> Result<[usize; 2]> {
+    /// Carries out a request without a cut; returns the number of writes of each operator.
+    pub fn count(&mut self, kind: Kind) -> Result<[usize; 2]> {
         self.prepare()?;
         let before = self.written();
-        self.request()?;
+        self.request(kind)?;
         let request = self.end(None)?.0;
         self.check(&request)?;
         self.quiet();
@@ -74,11 +86,11 @@ impl Lane {
         Ok([0, 1].map(|operator| after[operator] - before[operator]))
     }
 
-    /// Updates with a cut.
+    /// Carries out a request with a cut.
     pub fn play(&mut self, cut: Cut) -> Line {
         let mut line =
             Line { cut, write: String::new(), resumed: None, seconds: 0.0, outcome: Ok(String::new()) };
-        match self.prepare().and_then(|()| self.update(cut, &mut line)) {
+        match self.prepare().and_then(|()| self.cut_once(cut, &mut line)) {
             Ok(outcome) => line.outcome = Ok(outcome),
             Err(error) => {
                 self.evidence(cut);
@@ -97,10 +109,10 @@ impl Lane {
         kubectl(&["delete", "namespace", &self.namespace, "--timeout=120s"]).map(drop)
     }
 
-    fn update(&mut self, cut: Cut, line: &mut Line) -> Result<String> {
+    fn cut_once(&mut self, cut: Cut, line: &mut Line) -> Result<String> {
         self.operators[cut.operator].proxy.set(cut.fault());
         let started = Instant::now();
-        self.request()?;
+        self.request(cut.kind)?;
         let request = if let Some(write) = self.cut(cut) {
             line.write = told(&write);
             let operator = &mut self.operators[cut.operator];
@@ -147,17 +159,30 @@ impl Lane {
 
     /// Name of the request.
     fn name(&self) -> String {
-        format!("{}-to-{}", self.ring(), self.release)
+        format!("{}-request-{}", self.ring(), self.requests)
     }
 
-    /// Asks for the next release.
-    fn request(&mut self) -> Result<()> {
-        self.release += 1;
-        let target = release(self.release);
-        apply(&manifests::update(&self.namespace, &self.name(), &self.ring(), &target).to_string()).map(drop)
+    /// Asks for the next release, or for a restart.
+    fn request(&mut self, kind: Kind) -> Result<()> {
+        self.before = self.uids()?;
+        self.requests += 1;
+        let request = match kind {
+            Kind::Update => {
+                self.release += 1;
+                manifests::update(&self.namespace, &self.name(), &self.ring(), &release(self.release))
+            }
+            Kind::Restart => manifests::restart(&self.namespace, &self.name(), &self.ring()),
+        };
+        apply(&request.to_string()).map(drop)
     }
 
-    /// Waits for the cut; `None` if the update ends without it.
+    fn uids(&self) -> Result<Vec<String>> {
+        let pods = manifests::pods(&self.ring());
+        let uid = |pod| Ok(text(&get(&self.namespace, &format!("pod/{pod}"))?, "/metadata/uid"));
+        pods.into_iter().map(uid).collect()
+    }
+
+    /// Waits for the cut; `None` if the request ends without it.
     fn cut(&self, cut: Cut) -> Option<Write> {
         let proxy = &self.operators[cut.operator].proxy;
         let deadline = Instant::now() + PATIENCE;
@@ -207,6 +232,8 @@ impl Lane {
         let pods = manifests::pods(&self.ring());
         let pods = pods.each_ref().map(String::as_str);
         update::is_whole_on(&self.namespace, &self.ring(), &pods, &release(self.release))?;
+        let kept = self.uids()?.into_iter().filter(|uid| self.before.contains(uid)).count();
+        ensure!(kept == 0, "{kept} pods were not renewed");
         Ok(found)
     }
 

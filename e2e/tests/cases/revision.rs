@@ -1,0 +1,83 @@
+//! Pods that do not look like their template.
+
+use anyhow::{Result, ensure};
+use e2e::client::{Login, cql};
+use e2e::kubectl::{
+    apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
+};
+use e2e::manifests::{pods, ring, update, version};
+use e2e::webhook::Webhook;
+use e2e::{audit, load};
+use serde_json::json;
+
+use crate::{Case, told};
+
+pub const CASES: &[Case] =
+    &[("a webhook rewrites images", rewritten), ("an edit waits, the image is bad", edited)];
+
+const N: &str = "cases-revision";
+const RING: &str = "cas/ring";
+
+fn made(version: &str) -> Result<()> {
+    fresh_namespace(N)?;
+    apply(&ring(N, "ring", version).to_string())?;
+    phase(N, RING, &["Ready"], 600).map(drop)
+}
+
+/// What runs in the pods is never what their template says. The releases of the tests are under several tags.
+fn rewritten() -> Result<String> {
+    fresh_namespace(N)?;
+    let _webhook = Webhook::adding(N, "localhost/cassandra", "-4")?;
+    apply(&ring(N, "ring", "4.1.10").to_string())?;
+    phase(N, RING, &["Ready"], 600)?;
+    let names = pods("ring");
+    load::start(N, "ring", &names.each_ref().map(String::as_str), 3)?;
+    let mark = audit::mark()?;
+    apply(&update(N, "to-5-0", "ring", "5.0.6").to_string())?;
+    let request = phase(N, "casops/to-5-0", &["Successful", "Failed", "Denied"], 600)?;
+    ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
+    let verdict = load::stop(N)?;
+    ensure!(verdict.nothing_lost() && verdict.load.failures() == 0, "{verdict}");
+    let requests = audit::since(&mark)?;
+    let evictions = requests.iter().filter(|it| it.namespace == N && it.resource == "pods/eviction").count();
+    ensure!(evictions == names.len(), "{evictions} evictions");
+    for pod in &names {
+        let image = text(&get(N, &format!("pod/{pod}"))?, "/spec/containers/0/image");
+        ensure!(image == "localhost/cassandra:5.0.6-4", "{pod} runs {image}");
+    }
+    remove_namespace(N)?;
+    Ok(format!("Successful, {evictions} evictions, pods on localhost/cassandra:5.0.6-4; {verdict}"))
+}
+
+/// No pod has an edit of the template yet when an update fails at its first pod.
+fn edited() -> Result<String> {
+    const BAD: &str = "4.1.95";
+    made("4.1.10")?;
+    apply(&version(BAD, "localhost/cassandra:crash").to_string())?;
+    let names = pods("ring");
+    let uids = || -> Result<Vec<_>> {
+        names.iter().map(|pod| Ok(text(&get(N, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
+    };
+    let before = uids()?;
+    let edit = |rack: usize| {
+        let path = format!("/spec/topology/rack/{rack}/podTemplate/spec/containers/0/env/-");
+        json!({ "op": "add", "path": path, "value": { "name": "EDITED", "value": "yes" } })
+    };
+    let edits = json!([edit(0), edit(1), edit(2)]).to_string();
+    kubectl(&["patch", "-n", N, RING, "--type=json", "-p", &edits])?;
+    told(N, RING, "RestartRequired", "pod ring-rack-a-0, ring-rack-b-0, ring-rack-c-0 has changed")?;
+    apply(&update(N, "bad", "ring", BAD).to_string())?;
+    let request = phase(N, "casops/bad", &["Successful", "Failed", "Denied"], 600)?;
+    let said = condition(&request, "Failed").map(|it| text(it, "/message")).unwrap_or_default();
+    ensure!(said.contains("The ring is whole on version 4.1.10, as before"), "{:#}", request["status"]);
+    let renewed: Vec<bool> = before.iter().zip(uids()?).map(|(old, new)| *old != new).collect();
+    ensure!(renewed == [true, false, false], "{renewed:?}");
+    phase(N, RING, &["Ready"], 60)?;
+    let still = told(N, RING, "RestartRequired", "pod ring-rack-b-0, ring-rack-c-0 has changed")?;
+    wait_for("the login to work", N, 60, || {
+        Ok(cql(N, "ring", &Login::Secret("ring-auth"), "SELECT key FROM system.local").ok().map(drop))
+    })?;
+    kubectl(&["delete", "casversion", BAD])?;
+    remove_namespace(N)?;
+    Ok(still)
+}
