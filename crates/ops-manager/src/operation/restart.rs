@@ -1,18 +1,28 @@
 //! Restart: all pods are renewed. They get what waits in their templates, so the request says what that is.
 
 use api::Cassandra;
+use api::halt::Halt;
 use api::ops_request::RestartRecord;
 use kube::ResourceExt;
 
 use super::{Names, Operation, Way};
 use crate::observe::node::Node;
 use crate::observe::{Observed, Rack};
-use crate::step::{Intent, Step};
+use crate::step::{Intent, Step, waiting};
 
 /// The type.
 pub(crate) struct Kind;
 
 impl super::Kind for Kind {
+    /// The halt of a roll-back that could not finish protects a ring on two versions. To lift it at the end of a restart would give
+    /// nodes of the target back to the source.
+    fn check(&self, observed: &Observed) -> Option<Step> {
+        let Halt::Request(_) = Halt::of(observed.cassandra.as_deref()?) else { return None };
+        let message = "the Cassandra is halted by a CassandraOpsRequest that has ended without lifting its halt; one of type \
+                       UpdateVersion with apply: Always takes over, a restart does not";
+        Some(waiting("HaltedByRequest", message.to_owned(), Some("preflight".to_owned())))
+    }
+
     fn begin(&self, observed: &Observed) -> Step {
         let intent = Intent::Restart(RestartRecord {
             cassandra: observed.cassandra.as_deref().and_then(ResourceExt::uid),

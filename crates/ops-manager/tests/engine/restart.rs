@@ -1,7 +1,7 @@
 //! Restarts: every pod once, whole or stopped, never back.
 
-use api::halt::Halt;
-use api::ops_request::{OpsType, Phase};
+use api::halt::{HALTED_BY, Halt};
+use api::ops_request::{Apply, OpsType, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
@@ -140,6 +140,27 @@ fn a_ring_without_volumes_is_not_restarted() {
     world.run();
     assert_eq!((world.phase(), world.halt()), (Phase::Denied, Halt::None));
     assert!(world.says("Denied").contains("Ephemeral storage"));
+}
+
+/// The halt of a roll-back that could not finish protects a ring on two versions.
+#[test]
+fn a_restart_does_not_take_over_the_halt_of_a_roll_back_that_could_not_finish() {
+    let mut world = world(1);
+    world.request.spec.apply = Apply::Always;
+    world.edit(|cassandra| {
+        cassandra.spec.halted = true;
+        cassandra.annotations_mut().insert(HALTED_BY.to_owned(), "of-the-roll-back".to_owned());
+    });
+    world.run();
+    assert!(
+        world.says("Waiting").contains("UpdateVersion with apply: Always takes over"),
+        "{}",
+        world.says("Waiting")
+    );
+    world.now += TOO_LONG;
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::Request("of-the-roll-back".to_owned())));
+    assert!(world.evicted.is_empty() && world.says("Failed").contains("Nothing was touched"));
 }
 
 /// A pod that somebody else has renewed meanwhile need not be renewed again.
