@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::cluster::{Database, Is, Object, Pod, Request, Version};
+use crate::cluster::{Database, Is, Object, Pod, Request, Template};
 use crate::model::{Action, Operator};
 use crate::state::{Kind, Manager, Provisioner, Stale, State, Write};
 use crate::{PODS_PER_RACK, REQUESTS};
@@ -140,9 +140,9 @@ fn fall(state: &mut State, operator: Operator) -> Vec<Write> {
     }
 }
 
-pub fn renew(state: &mut State, pod: usize, from: Is, image: Version) -> Option<()> {
+pub fn renew(state: &mut State, pod: usize, from: Is, template: Template) -> Option<()> {
     let there = state.cluster.pods.get_mut(pod).filter(|pod| pod.is == from)?;
-    *there = Pod { image, is: Is::Starting };
+    *there = Pod { template, is: Is::Starting, uid: there.uid + u8::from(state.counted) };
     state.changed(Object::Pod(pod));
     Some(())
 }

@@ -1,14 +1,23 @@
 //! The content of the API server, as far as the two operators use it, and the effect of each write.
 
+use std::collections::BTreeSet;
+
 use api::ops_request::Phase;
 
 use crate::{PODS_PER_RACK, RACKS, REQUESTS};
 
 /// The ring's version in the beginning, and the one that all requests target.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Version {
     Old,
     New,
+}
+
+/// A template of pods, and so a revision: what the release and an edit of the user's make of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Template {
+    pub image: Version,
+    pub edited: bool,
 }
 
 /// The Cassandra.
@@ -36,16 +45,17 @@ pub struct Told {
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct PetSet {
-    pub image: Version,
-    pub edited: bool,
-    /// The image that the controllers have observed and give to new pods.
-    pub followed: Version,
+    pub template: Template,
+    /// The template that the controllers have observed and make new pods from.
+    pub followed: Template,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Pod {
-    pub image: Version,
+    pub template: Template,
     pub is: Is,
+    /// How often it was renewed. Counted only if a restart is asked for: nothing else goes by it.
+    pub uid: u8,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -68,14 +78,22 @@ pub struct Request {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Status {
     pub phase: Phase,
-    /// The source, and whether it is being rolled back.
-    pub record: Option<(Version, bool)>,
+    pub record: Option<Record>,
     /// The step under way, whether its time has run out, and how far the update had got when it began.
     pub clock: Option<(String, bool, u32)>,
     /// It has reported a halt of its own.
     pub halted: bool,
     /// It reports that the roll-back could not finish and the Cassandra stays halted.
     pub stuck: bool,
+}
+
+/// What a request has recorded when it began.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Record {
+    /// The source, the revisions of its pods, and whether it is being rolled back.
+    Update { source: Version, before: BTreeSet<Template>, back: bool },
+    /// Numbers and UIDs of the pods, and whether it was stopped.
+    Restart { pods: BTreeSet<(usize, u8)>, stopped: bool },
 }
 
 /// All content of the API server.
@@ -109,7 +127,7 @@ pub enum Change {
     Report(usize, Status),
     /// The provisioner writes its status.
     Tell(Told),
-    Apply(usize, Version, bool),
+    Apply(usize, Template),
     /// The PetSets and their pods are deleted.
     Dismantle,
     /// The finalizer of the Cassandra is removed, and so the Cassandra is gone.
@@ -133,6 +151,8 @@ impl Change {
     }
 }
 
+const OLD: Template = Template { image: Version::Old, edited: false };
+
 impl Cluster {
     /// A Ready ring at the old version, and one request.
     pub fn new() -> Self {
@@ -147,8 +167,8 @@ impl Cluster {
                 deleted: false,
                 told,
             }),
-            petsets: vec![PetSet { image: Version::Old, edited: false, followed: Version::Old }; RACKS],
-            pods: vec![Pod { image: Version::Old, is: Is::Up }; RACKS * PODS_PER_RACK],
+            petsets: vec![PetSet { template: OLD, followed: OLD }; RACKS],
+            pods: vec![Pod { template: OLD, is: Is::Up, uid: 0 }; RACKS * PODS_PER_RACK],
             requests: std::array::from_fn(|i| (i == 0).then(Request::new)),
         }
     }
@@ -171,11 +191,8 @@ impl Cluster {
                     database.told = told.clone();
                 }
             }
-            Change::SetImage(rack, image) => self.petsets[*rack].image = *image,
-            Change::Apply(rack, image, edited) => {
-                self.petsets[*rack].image = *image;
-                self.petsets[*rack].edited = *edited;
-            }
+            Change::SetImage(rack, image) => self.petsets[*rack].template.image = *image,
+            Change::Apply(rack, template) => self.petsets[*rack].template = *template,
             Change::Evict(pod) if self.budget_allows(*pod) => self.pods[*pod].is = Is::Leaving,
             Change::Evict(_) => {}
             Change::Hold(request, held) => {

@@ -64,7 +64,8 @@ fn is_good_end(state: &State) -> bool {
         };
     }
     let pausing = database.told.paused.is_some_and(|(paused, _)| paused);
-    let template = |version: Version| state.cluster.petsets.iter().all(|petset| petset.image == version);
+    let template =
+        |version: Version| state.cluster.petsets.iter().all(|petset| petset.template.image == version);
     let tidy = !pausing && database.mark.is_none();
     tidy && state.running().next().is_none() && template(database.version)
 }

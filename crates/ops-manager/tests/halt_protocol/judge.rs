@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use api::ops_request::Phase;
+
 use crate::REQUESTS;
-use crate::cluster::{Change, Cluster, Database};
+use crate::cluster::{Change, Cluster, Database, Record, Status};
 use crate::state::{State, Write};
 
 /// The properties that must hold.
@@ -14,8 +16,10 @@ pub mod property {
     pub const HALTED: &str = "nothing is updated without a halt";
     pub const USERS_HALT: &str = "no operator lifts the user's halt";
     pub const TRUE_VERSION: &str = "spec.version is what all pods run";
+    pub const ALL_RENEWED: &str = "a restart that succeeds has renewed every pod";
     pub const ENDS: &str = "every run ends resumed or says why";
-    pub const ALL: [&str; 7] = [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ENDS];
+    pub const ALL: [&str; 8] =
+        [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ALL_RENEWED, ENDS];
 }
 
 /// What is remembered only to judge; no part of the system sees it.
@@ -49,6 +53,8 @@ pub enum Breach {
     UsersHalt,
     /// `spec.version` names a version that not all pods run.
     UntrueVersion,
+    /// A restart succeeded, and a pod is still the one that there was before.
+    NotRenewed,
 }
 
 impl State {
@@ -82,12 +88,15 @@ impl State {
                     history.breaches.insert(Breach::TwoWriters);
                 }
             }
-            Change::SetVersion(version) if !late && before.pods.iter().any(|pod| pod.image != *version) => {
+            Change::SetVersion(version)
+                if !late && before.pods.iter().any(|pod| pod.template.image != *version) =>
+            {
                 history.breaches.insert(Breach::UntrueVersion);
             }
             Change::Resume => {
-                let untrue =
-                    |database: &Database| before.pods.iter().any(|pod| pod.image != database.version);
+                let untrue = |database: &Database| {
+                    before.pods.iter().any(|pod| pod.template.image != database.version)
+                };
                 if !late && !history.overruled && before.database.as_ref().is_some_and(untrue) {
                     history.breaches.insert(Breach::UntrueVersion);
                 }
@@ -95,6 +104,16 @@ impl State {
                     history.breaches.insert(Breach::UsersHalt);
                 }
                 self.lifted();
+            }
+            Change::Report(
+                _,
+                Status { phase: Phase::Successful, record: Some(Record::Restart { pods, .. }), .. },
+            ) => {
+                let kept =
+                    |(pod, uid): &(usize, u8)| before.pods.get(*pod).is_some_and(|pod| pod.uid == *uid);
+                if pods.iter().any(kept) {
+                    history.breaches.insert(Breach::NotRenewed);
+                }
             }
             Change::Tell(told) => {
                 if let Some(database) = before.database.as_ref().filter(|database| database.halted)

@@ -31,6 +31,7 @@ mod state;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use api::ops_request::OpsType;
 use judge::property;
 use model::Halts;
 use rstest::rstest;
@@ -81,7 +82,26 @@ pub enum Breakage {
 #[case::a_crash_and_trouble(Bounds { crashes: 1, troubles: 1, ..Bounds::NOTHING })]
 #[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
 fn the_protocol_holds(#[case] bounds: Bounds) {
-    explore(bounds);
+    explore(bounds, [OpsType::UpdateVersion; REQUESTS]);
+}
+
+/// A restart alone or first, and an update before a restart.
+#[rstest]
+#[case::a_stall(Bounds { stalls: 1, ..Bounds::NOTHING })]
+#[case::a_user(Bounds { user: 1, ..Bounds::NOTHING })]
+#[case::a_crash(Bounds { crashes: 1, ..Bounds::NOTHING })]
+#[case::trouble(Bounds { troubles: 1, ..Bounds::NOTHING })]
+#[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
+fn the_protocol_holds_for_restarts(
+    #[case] bounds: Bounds,
+    #[values(
+        [OpsType::Restart, OpsType::UpdateVersion],
+        [OpsType::UpdateVersion, OpsType::Restart],
+        [OpsType::Restart, OpsType::Restart],
+    )]
+    types: [OpsType; REQUESTS],
+) {
+    explore(bounds, types);
 }
 
 #[rstest]
@@ -93,16 +113,20 @@ fn the_protocol_holds(#[case] bounds: Bounds) {
 #[case::a_stall_and_a_user(Bounds { stalls: 1, user: 1, ..Bounds::NOTHING })]
 #[ignore = "it takes minutes"]
 #[case::a_user_twice(Bounds { user: 2, ..Bounds::NOTHING })]
-fn the_protocol_holds_in_larger_bounds(#[case] bounds: Bounds) {
-    explore(bounds);
+fn the_protocol_holds_in_larger_bounds(
+    #[case] bounds: Bounds,
+    #[values([OpsType::UpdateVersion; REQUESTS], [OpsType::UpdateVersion, OpsType::Restart])]
+    types: [OpsType; REQUESTS],
+) {
+    explore(bounds, types);
 }
 
-fn explore(bounds: Bounds) {
+fn explore(bounds: Bounds, types: [OpsType; REQUESTS]) {
     let started = Instant::now();
-    let model = Halts::new(bounds, None);
+    let model = Halts::new(bounds, types, None);
     let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-    eprintln!("{bounds:?}: {states} states, {depth} deep, in {:.1?}", started.elapsed());
+    eprintln!("{types:?}, {bounds:?}: {states} states, {depth} deep, in {:.1?}", started.elapsed());
     for (name, path) in checker.discoveries() {
         let counterexample = property::ALL.contains(&name);
         assert!(!counterexample, "{name}: {:?}", path.into_actions());
@@ -120,7 +144,7 @@ fn without_a_part_of_it_it_does_not(
     #[case] bounds: Bounds,
     #[case] property: &'static str,
 ) {
-    let model = Halts::new(bounds, Some(breakage));
+    let model = Halts::new(bounds, [OpsType::UpdateVersion; REQUESTS], Some(breakage));
     let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
     let checker = model.checker().threads(2).finish_when(found).spawn_bfs().join();
     let actions = checker.assert_any_discovery(property).into_actions();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use api::ops_request::Phase;
+use api::ops_request::{OpsType, Phase};
 use stateright::{Model, Property};
 
 use crate::chance::{Fault, User, act, cache, cache_of, faults, renew, strike};
@@ -41,6 +41,7 @@ pub enum Operator {
 
 pub struct Halts {
     bounds: Bounds,
+    types: [OpsType; REQUESTS],
     breakage: Option<Breakage>,
     shipped: Shipped,
     /// Hashes of states from which everything ends well.
@@ -48,8 +49,8 @@ pub struct Halts {
 }
 
 impl Halts {
-    pub fn new(bounds: Bounds, breakage: Option<Breakage>) -> Self {
-        Self { bounds, breakage, shipped: Shipped::new(breakage), well: Mutex::default() }
+    pub fn new(bounds: Bounds, types: [OpsType; REQUESTS], breakage: Option<Breakage>) -> Self {
+        Self { bounds, types, breakage, shipped: Shipped::new(types, breakage), well: Mutex::default() }
     }
 
     /// The state after `action`, or `None` if it changes nothing.
@@ -61,7 +62,7 @@ impl Halts {
             Action::Provision => operators::provision(&mut state, &self.shipped, self.breakage),
             Action::Follow(rack) => {
                 let petset = state.cluster.petsets.get_mut(*rack)?;
-                petset.followed = petset.image;
+                petset.followed = petset.template;
             }
             Action::Renew(pod) => {
                 let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
@@ -69,7 +70,7 @@ impl Halts {
             }
             Action::Start(pod) => {
                 let pod = state.cluster.pods.get_mut(*pod).filter(|pod| pod.is == Is::Starting)?;
-                pod.is = if state.bad.contains(&pod.image) { Is::Broken } else { Is::Up };
+                pod.is = if state.bad.contains(&pod.template.image) { Is::Broken } else { Is::Up };
             }
             Action::CatchUp(operator) => cache(&mut state, *operator).take().map(drop)?,
             Action::User(user) => act(&mut state, *user)?,
@@ -98,7 +99,7 @@ pub fn going_on(state: &State) -> Vec<Action> {
         [Operator::Manager, Operator::Provisioner].into_iter().filter(lags).map(Action::CatchUp).collect();
     actions.extend((0..REQUESTS).filter(|request| *request == 0 || state.another).map(Action::Manage));
     actions.extend([Action::Sweep, Action::Provision]);
-    let behind = |rack: &usize| petsets[*rack].followed != petsets[*rack].image;
+    let behind = |rack: &usize| petsets[*rack].followed != petsets[*rack].template;
     actions.extend((0..petsets.len()).filter(behind).map(Action::Follow));
     actions.extend(pods_that_are(Is::Leaving).map(Action::Renew));
     actions.extend(pods_that_are(Is::Starting).map(Action::Start));
@@ -111,7 +112,7 @@ impl Model for Halts {
 
     fn init_states(&self) -> Vec<State> {
         [vec![], vec![Version::New], vec![Version::Old, Version::New]]
-            .map(|bad| State::new(self.bounds, bad))
+            .map(|bad| State::new(self.bounds, bad, self.types.contains(&OpsType::Restart)))
             .into()
     }
 
@@ -144,9 +145,10 @@ impl Model for Halts {
             Property::always(property::HALTED, |_, s| never(s, Breach::WithoutHalt)),
             Property::always(property::USERS_HALT, |_, s| never(s, Breach::UsersHalt)),
             Property::always(property::TRUE_VERSION, |_, s| never(s, Breach::UntrueVersion)),
+            Property::always(property::ALL_RENEWED, |_, s| never(s, Breach::NotRenewed)),
             Property::always(property::ENDS, Self::ends_well),
-            Property::sometimes("an update succeeds", |_, s| first(s, |it| it.phase == Phase::Successful)),
-            Property::sometimes("an update fails", |_, s| {
+            Property::sometimes("a request succeeds", |_, s| first(s, |it| it.phase == Phase::Successful)),
+            Property::sometimes("a request fails", |_, s| {
                 first(s, |it| it.phase == Phase::Failed && !it.stuck)
             }),
             Property::sometimes("a roll-back cannot finish", |_, s| first(s, |it| it.stuck)),

@@ -1,6 +1,6 @@
 //! The two operators, one request to the API server at a time. The shipped code makes their decisions.
 
-use crate::cluster::{Change, Cluster, Database, Object, Request, Told};
+use crate::cluster::{Change, Cluster, Database, Object, Request, Template, Told};
 use crate::shipped::Shipped;
 use crate::state::{Round, State, Work, Write};
 use crate::{Breakage, RACKS};
@@ -127,9 +127,10 @@ fn apply(state: &State, round: &Round) -> Option<Write> {
     let view = state.view(state.provisioner.cache.as_ref());
     let petset = view.cluster.petsets.get(round.rack)?;
     let Database { version, edited, .. } = round.database;
+    let template = Template { image: version, edited };
     let current = view.is_current(Object::PetSet(round.rack));
-    ((petset.image, petset.edited) != (version, edited)).then_some(Write {
-        change: Change::Apply(round.rack, version, edited),
+    (petset.template != template).then_some(Write {
+        change: Change::Apply(round.rack, template),
         of: None,
         current,
     })

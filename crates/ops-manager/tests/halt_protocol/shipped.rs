@@ -8,7 +8,9 @@ use api::cassandra::{Phase as CassandraPhase, condition_type::PAUSED};
 use api::condition::{self, Statement};
 use api::halt::{self, HALTED_BY};
 use api::names::OPS_REQUEST_FINALIZER;
-use api::ops_request::{Apply, Phase, Release, StepRecord, UpdateVersionRecord};
+use api::ops_request::{
+    Apply, CassandraOpsRequestStatus, OpsType, Phase, Release, RestartRecord, StepRecord, UpdateVersionRecord,
+};
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -19,7 +21,9 @@ use ops_manager::observe::{Admission, Observed, Rack};
 use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
-use crate::cluster::{Change, Cluster, Database, Is, PetSet, Pod, Request, Status, Version};
+use crate::cluster::{
+    Change, Cluster, Database, Is, PetSet, Pod, Record, Request, Status, Template, Version,
+};
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
 
 const FAILED: &str = "Failed";
@@ -49,10 +53,13 @@ pub struct Shipped {
 }
 
 impl Shipped {
-    pub fn new(breakage: Option<Breakage>) -> Self {
+    pub fn new(types: [OpsType; REQUESTS], breakage: Option<Breakage>) -> Self {
         let racks = NAMES[..crate::RACKS].to_vec();
         let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let mut requests = [1, 2].map(fixtures::request);
+        for (request, type_) in iter::zip(&mut requests, types) {
+            request.spec.type_ = type_;
+        }
         // So that the second request may repair what the first has left.
         requests[1].spec.apply = Apply::Always;
         Self {
@@ -133,12 +140,9 @@ impl Shipped {
         let status = status(seen, step, None);
         let stuck =
             condition::get(&status.conditions, FAILED).is_some_and(|c| c.reason == ROLL_BACK_UNFINISHED);
-        let source = |record: &UpdateVersionRecord| {
-            if record.source.name == self.versions[0].name_any() { Version::Old } else { Version::New }
-        };
         Status {
             phase: status.phase.unwrap_or(Phase::Pending),
-            record: status.update_version.map(|record| (source(&record), record.roll_back.is_some())),
+            record: self.recorded(&status),
             clock: status
                 .step
                 .map(|step| (step.name, step.started != Time(now()), step.reached.unwrap_or_default())),
@@ -227,14 +231,23 @@ impl Shipped {
         let Status { phase, record, clock, halted, .. } = &request.status;
         let status = real.status.get_or_insert_default();
         status.phase = Some(*phase);
-        status.update_version = record.map(|(source, back)| UpdateVersionRecord {
-            cassandra: None,
-            source: release(&self.version(source)),
-            target: release(&self.version(Version::New)),
-            // Two revisions, and only those of the source count: none if source and target are the same.
-            before: Some((source == Version::Old).then(|| fixtures::image("4.1.10")).into_iter().collect()),
-            roll_back: back.then(|| "it went wrong".to_owned()),
-        });
+        let why = |yes: bool| yes.then(|| "it went wrong".to_owned());
+        match record {
+            Some(Record::Update { source, before, back }) => {
+                status.update_version = Some(UpdateVersionRecord {
+                    cassandra: None,
+                    source: release(&self.version(*source)),
+                    target: release(&self.version(Version::New)),
+                    before: Some(before.iter().map(|template| self.revision(*template)).collect()),
+                    roll_back: why(*back),
+                });
+            }
+            Some(Record::Restart { pods, stopped }) => {
+                let pods = pods.iter().map(|(pod, uid)| uid_of(*pod, *uid)).collect();
+                status.restart = Some(RestartRecord { cassandra: None, pods, stopped: why(*stopped) });
+            }
+            None => {}
+        }
         status.step = clock.as_ref().map(|(name, overdue, reached)| {
             let started = if *overdue { now() - SignedDuration::from_hours(1) } else { now() };
             StepRecord { name: name.clone(), started: Time(started), reached: Some(*reached) }
@@ -252,19 +265,55 @@ impl Shipped {
         real
     }
 
+    /// The revision of a template.
+    fn revision(&self, template: Template) -> String {
+        let edit = if template.edited { " with an edit" } else { "" };
+        format!("{}{edit}", self.version(template.image).spec.db.image)
+    }
+
+    fn recorded(&self, status: &CassandraOpsRequestStatus) -> Option<Record> {
+        let all =
+            [Version::Old, Version::New].map(|image| [false, true].map(|edited| Template { image, edited }));
+        if let Some(record) = &status.update_version {
+            let old = record.source.name == self.versions[0].name_any();
+            let before = record.before.iter().flatten();
+            let of = |revision: &String| {
+                all.as_flattened().iter().find(|it| self.revision(**it) == *revision).copied()
+            };
+            return Some(Record::Update {
+                source: if old { Version::Old } else { Version::New },
+                before: before.filter_map(of).collect(),
+                back: record.roll_back.is_some(),
+            });
+        }
+        let record = status.restart.as_ref()?;
+        let pod = |uid: &String| {
+            let (place, renewals) = uid.split_once('/')?;
+            Some((place.parse().ok()?, renewals.parse().ok()?))
+        };
+        Some(Record::Restart {
+            pods: record.pods.iter().filter_map(pod).collect(),
+            stopped: record.stopped.is_some(),
+        })
+    }
+
     fn racks(&self, petsets: &[PetSet], pods: &[Pod]) -> Vec<Rack> {
         let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let image = |version: Version| self.version(version).spec.db.image.clone();
-        let mut pods = pods.iter();
+        let mut pods = pods.iter().enumerate();
         let mut racks: Vec<Rack> = self.racks.iter().map(|name| fixtures::rack(name, replicas)).collect();
         for (number, rack) in racks.iter_mut().enumerate() {
             let petset = petsets.get(number);
             rack.never_pulls = true;
-            rack.image = petset.map(|petset| image(petset.image));
-            let observed = petset.filter(|petset| petset.followed == petset.image);
-            rack.revision = observed.map(|petset| image(petset.image));
+            rack.image = petset.map(|petset| image(petset.template.image));
+            let observed = petset.filter(|petset| petset.followed == petset.template);
+            rack.revision = observed.map(|petset| self.revision(petset.template));
             rack.pods = iter::zip(&rack.pods, pods.by_ref())
-                .map(|(blank, pod)| node(blank, *pod, image(pod.image)))
+                .map(|(blank, (place, pod))| Node {
+                    uid: uid_of(place, pod.uid),
+                    revision: self.revision(pod.template),
+                    ..node(blank, *pod, image(pod.template.image))
+                })
                 .collect();
         }
         racks
@@ -273,14 +322,12 @@ impl Shipped {
 
 fn node(blank: &Node, pod: Pod, image: String) -> Node {
     let trouble = (pod.is == Is::Broken).then(|| Trouble { what: "it crashes".to_owned(), log_of: None });
-    Node {
-        revision: image.clone(),
-        image,
-        ready: pod.is == Is::Up,
-        terminating: pod.is == Is::Leaving,
-        trouble,
-        ..blank.clone()
-    }
+    Node { image, ready: pod.is == Is::Up, terminating: pod.is == Is::Leaving, trouble, ..blank.clone() }
+}
+
+/// UID of a pod by its place in the ring.
+fn uid_of(place: usize, uid: u8) -> String {
+    format!("{place}/{uid}")
 }
 
 fn statement(type_: &str, status: bool, reason: &str, generation: Option<i64>) -> Statement {

@@ -17,6 +17,8 @@ pub struct State {
     pub left: Bounds,
     /// New pods with these images crash.
     pub bad: Vec<Version>,
+    /// The renewals of each pod are counted.
+    pub counted: bool,
     /// Both requests have been created.
     pub another: bool,
     pub history: History,
@@ -138,7 +140,7 @@ impl View<'_> {
 }
 
 impl State {
-    pub fn new(bounds: Bounds, bad: Vec<Version>) -> Self {
+    pub fn new(bounds: Bounds, bad: Vec<Version>, counted: bool) -> Self {
         Self {
             cluster: Cluster::new(),
             manager: Manager::default(),
@@ -146,6 +148,7 @@ impl State {
             late: vec![],
             left: bounds,
             bad,
+            counted,
             another: false,
             history: History::default(),
         }
