@@ -23,7 +23,7 @@ use crate::ended;
 use crate::error::Error;
 use crate::gauges;
 use crate::health::{Health, Target};
-use crate::login::{self, Missing};
+use crate::login::{self, Found, Missing};
 use crate::missing;
 use crate::observe::{Observed, observe};
 use crate::provision::{self, Provisioned, hold, provision};
@@ -74,15 +74,14 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
     };
     let login = login::find(context, &resolved, when_missing).await?;
     let provisioned = match (&version, &login, unclear) {
-        (Err(refusal), ..) | (_, Err(refusal), _) => Ok(Provisioned::Refused(refusal.clone())),
+        (Err(refusal), ..) | (_, Found::Refused(refusal), _) => Ok(Provisioned::Refused(refusal.clone())),
         (.., Some(refusal)) => Ok(Provisioned::Refused(refusal)),
         (Ok(version), ..) => provision(context, &resolved, &observed, version).await,
     };
-    let lost = login.as_ref().ok().and_then(|key| key.lost.clone());
-    let verdict = match login {
-        Ok(key) => context.check(&resolved, &observed, key.credentials).await,
+    let (verdict, lost) = match login {
+        Found::Key(key) => (context.check(&resolved, &observed, key.credentials).await, key.lost),
         // Without a login the nodes cannot be asked; the verdict says why.
-        Err(refusal) => observed.has_begun().then(|| Verdict::known(&refusal.message)),
+        Found::Refused(refusal) => (observed.has_begun().then(|| Verdict::known(&refusal.message)), None),
     };
     let (applied, refusal) = match &provisioned {
         Ok(Provisioned::Applied(applied)) => {

@@ -15,8 +15,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::password::password;
 
-/// The login, or why there is none.
-pub type Found = Result<Key, Refusal>;
+/// What was found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// How to log in.
+    Key(Key),
+    /// Nothing: the user must change something first.
+    Refused(Refusal),
+}
 
 /// How to log in.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +50,12 @@ pub async fn find(
     resolved: &Resolved<'_>,
     when_missing: Missing<'_>,
 ) -> Result<Found, Error> {
-    let Login::Secret { name, external } = &resolved.login else { return Ok(Ok(Key::default())) };
+    let Login::Secret { name, external } = &resolved.login else {
+        return Ok(Found::Key(Key::default()));
+    };
     let (uid, states) = (resolved.uid(), &context.health.states);
     let remember = |found: &Found, watched: bool| {
-        if let Ok(Key { credentials: Some(login), .. }) = found {
+        if let Found::Key(Key { credentials: Some(login), .. }) = found {
             states.with(uid, |state| (state.login, state.login_is_watched) = (Some(login.clone()), watched));
         }
     };
@@ -58,12 +66,12 @@ pub async fn find(
     }
     let (known, watched) = states.with(uid, |state| (state.login.clone(), state.login_is_watched));
     if known.is_some() && !watched {
-        return Ok(Ok(Key { credentials: known, lost: None }));
+        return Ok(Found::Key(Key { credentials: known, lost: None }));
     }
     // Not in the cache, which holds only Secrets with our labels: it is the user's own, too new for the cache, or gone.
     let secret = match (context.read::<Secret>(&resolved.namespace, name).await?, known) {
         (Some(secret), _) => secret,
-        (None, _) if *external => return Ok(Err(missing(resolved, name, true))),
+        (None, _) if *external => return Ok(Found::Refused(missing(resolved, name, true))),
         (None, Some(login)) => {
             if let Some(permit) = WritePermit::of(resolved.cassandra) {
                 put_back(context, permit, resolved, name, &login).await?
@@ -74,7 +82,7 @@ pub async fn find(
                     resolved.namespace
                 );
                 let lost = Some(Refusal::new("AuthSecretNotFound", message));
-                return Ok(Ok(Key { credentials: Some(login), lost }));
+                return Ok(Found::Key(Key { credentials: Some(login), lost }));
             }
         }
         (None, None) => match when_missing {
@@ -85,9 +93,9 @@ pub async fn find(
             }
             Missing::Wait => {
                 let message = "spec.halted is true: nothing is made before it is false".to_owned();
-                return Ok(Err(Refusal::new("Halted", message)));
+                return Ok(Found::Refused(Refusal::new("Halted", message)));
             }
-            Missing::Tell => return Ok(Err(missing(resolved, name, false))),
+            Missing::Tell => return Ok(Found::Refused(missing(resolved, name, false))),
         },
     };
     let found = read(resolved, &secret);
@@ -136,12 +144,15 @@ pub async fn keep(context: &Context, permit: WritePermit<'_>, resolved: &Resolve
 
 fn read(resolved: &Resolved, secret: &Secret) -> Found {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
-    let key =
-        |(username, password)| Key { credentials: Some(Credentials { username, password }), lost: None };
-    desired::credentials(secret).map(key).map_err(|lack| {
-        let message = format!("Secret {}/{name} is no login: {lack}", resolved.namespace);
-        Refusal::new("AuthSecretMalformed", message)
-    })
+    match desired::credentials(secret) {
+        Ok((username, password)) => {
+            Found::Key(Key { credentials: Some(Credentials { username, password }), lost: None })
+        }
+        Err(lack) => {
+            let message = format!("Secret {}/{name} is no login: {lack}", resolved.namespace);
+            Found::Refused(Refusal::new("AuthSecretMalformed", message))
+        }
+    }
 }
 
 fn missing(resolved: &Resolved, name: &str, external: bool) -> Refusal {
