@@ -173,8 +173,8 @@ fn outdated(observed: &Observed) -> Option<String> {
     let pods: Vec<_> = pods.collect();
     (!pods.is_empty()).then(|| {
         format!(
-            "The template of pod {} has changed since it was made: by spec.podTemplate, by its CassandraVersion, or by another \
-             release of the operators. It gets the new one when it is renewed: create a CassandraOpsRequest of type Restart",
+            "Pods that were made from another template than their PetSet has now: {}. Templates follow spec.podTemplate, the \
+             CassandraVersion and the release of the operators. A CassandraOpsRequest of type Restart renews the pods",
             pods.join(", ")
         )
     })

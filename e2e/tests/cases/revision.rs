@@ -65,7 +65,7 @@ fn edited() -> Result<String> {
     };
     let edits = json!([edit(0), edit(1), edit(2)]).to_string();
     kubectl(&["patch", "-n", N, RING, "--type=json", "-p", &edits])?;
-    told(N, RING, "RestartRequired", "pod ring-rack-a-0, ring-rack-b-0, ring-rack-c-0 has changed")?;
+    told(N, RING, "RestartRequired", ": ring-rack-a-0, ring-rack-b-0, ring-rack-c-0. ")?;
     apply(&update(N, "bad", "ring", BAD).to_string())?;
     let request = phase(N, "casops/bad", &["Successful", "Failed", "Denied"], 600)?;
     let said = condition(&request, "Failed").map(|it| text(it, "/message")).unwrap_or_default();
@@ -73,7 +73,7 @@ fn edited() -> Result<String> {
     let renewed: Vec<bool> = before.iter().zip(uids()?).map(|(old, new)| *old != new).collect();
     ensure!(renewed == [true, false, false], "{renewed:?}");
     phase(N, RING, &["Ready"], 60)?;
-    let still = told(N, RING, "RestartRequired", "pod ring-rack-b-0, ring-rack-c-0 has changed")?;
+    let still = told(N, RING, "RestartRequired", ": ring-rack-b-0, ring-rack-c-0. ")?;
     wait_for("the login to work", N, 60, || {
         Ok(cql(N, "ring", &Login::Secret("ring-auth"), "SELECT key FROM system.local").ok().map(drop))
     })?;

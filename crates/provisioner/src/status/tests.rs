@@ -187,7 +187,7 @@ fn pods_of_another_template_are_named_until_they_are_renewed() {
     observed.pods[0].outdated = true;
     let told = next(&ready(), &observed, None);
     let (status, _, message) = says(&told, "RestartRequired");
-    assert!(status == "True" && message.starts_with("The template of pod db-0 has changed"), "{message}");
+    assert!(status == "True" && message.contains("than their PetSet has now: db-0. "), "{message}");
     assert_eq!(phase(&told), Some(Phase::Ready));
 
     let mut renewed = ready();
