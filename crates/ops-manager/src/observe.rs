@@ -35,15 +35,15 @@ pub struct Observed {
     pub unfinished: Vec<String>,
     /// The Cassandra's present version.
     pub current: Option<Arc<CassandraVersion>>,
-    /// The version that the request targets.
+    /// The version that an update targets.
     pub target: Option<Arc<CassandraVersion>>,
     /// The racks, in the order of the spec.
     pub racks: Vec<Rack>,
-    /// Pods of this request that pull the target's image.
+    /// Pods of this request that pull an image.
     pub pull_pods: Vec<PullPod>,
     /// The nodes' answers, if the decision asked for them.
     pub ring: Option<Ring>,
-    /// Whether the API server would accept pods of the target, if the decision asked for it.
+    /// Whether the API server would accept the renewed pods, if the decision asked for it.
     pub admission: Option<Admission>,
 }
 
@@ -104,9 +104,9 @@ pub struct Ring {
     pub problems: Vec<String>,
     /// The release that each node reports, by pod.
     pub releases: BTreeMap<String, Version>,
-    /// Whether every keyspace has enough copies. Only asked for before the update begins.
+    /// Whether every keyspace has enough copies. Only asked for before a request begins.
     pub copies: Copies,
-    /// What the schema and the user's settings use. Only asked for before the update begins, and before a roll-back.
+    /// What the schema and the user's settings use. Only asked for before an update begins, and before a roll-back.
     pub names: Names,
 }
 
@@ -122,7 +122,7 @@ pub enum Copies {
     Unknown(String),
 }
 
-/// Whether the API server would accept pods of the target.
+/// Whether the API server would accept the renewed pods.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Admission {
     /// It would, or that could not be found out.

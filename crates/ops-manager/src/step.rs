@@ -16,7 +16,7 @@ pub enum Step {
     Wait(Wait),
     /// Ask every node, then decide again.
     Probe,
-    /// Ask the API server whether it would accept pods of the target, then decide again.
+    /// Ask the API server whether it would accept the renewed pods, then decide again.
     Rehearse,
     /// Create pods that pull the image.
     Pull {
@@ -94,9 +94,9 @@ pub struct Wait {
 /// How a request ends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// The ring runs the target.
+    /// What was asked for is done.
     Successful,
-    /// It does not; the message says why, and the state of the ring.
+    /// It is not; the message says why, and the state of the ring.
     Failed(String),
     /// The roll-back failed too: the ring may be on two versions, so the halt stays. The message says why.
     Stuck(String),

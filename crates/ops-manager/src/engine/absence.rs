@@ -31,7 +31,7 @@ pub(super) fn repair<'a>(
     })
 }
 
-/// The longest time from an eviction of a pod until it was Ready again. A pod that was never Ready on the target was down until
+/// The longest time from an eviction of a pod until it was Ready again. A pod that never came back on the way forward was down until
 /// it was Ready on the source.
 fn longest(conditions: &[Condition], running: &str, pod: &str) -> Option<SignedDuration> {
     let time = |step: &str| -> Option<Timestamp> {

@@ -1,4 +1,4 @@
-//! The time limit of a step. The clock restarts only when the update gets further than ever before. Two waits that alternate,
+//! The time limit of a step. The clock restarts only when the request gets further than ever before. Two waits that alternate,
 //! such as for a pod that comes and goes and for a ring that misses that pod, share one limit.
 
 use api::halt::{self, Halt};
@@ -12,8 +12,8 @@ use crate::observe::Observed;
 use crate::operation;
 use crate::step::{PULL, READY};
 
-/// How far the update has got in its present direction, as a number: counts the answered halt, the PetSets with the image, the
-/// renewed pods, and the final wait for Ready. Before it begins: 1 while the image is pulled.
+/// How far the request has got in its present direction, as a number: counts the answered halt, the racks that have begun, the
+/// renewed pods, and the final wait for Ready. Before it begins: 1 while an image is pulled.
 fn reached(observed: &Observed, step: &str) -> u32 {
     let Some(operation) = operation::of(&observed.request) else {
         return u32::from(step == PULL);
@@ -26,7 +26,7 @@ fn reached(observed: &Observed, step: &str) -> u32 {
     u32::try_from(all).unwrap_or(u32::MAX)
 }
 
-/// Whether the recorded clock is no longer valid for this step: the update has got further since, or the record is from a
+/// Whether the recorded clock is no longer valid for this step: the request has got further since, or the record is from a
 /// replica whose clock is ahead. Older releases recorded no number, only the name of the step.
 fn is_past(record: &StepRecord, name: &str, reached: u32, now: Timestamp) -> bool {
     record.started.0 > now || record.reached.map_or(record.name != name, |before| reached > before)
@@ -57,7 +57,7 @@ fn took(observed: &Observed, step: &str) -> Option<SignedDuration> {
     (!past).then(|| since(observed, record.started.0))
 }
 
-/// Like `took`, but `None` if the update waited for something else last.
+/// Like `took`, but `None` if the request waited for something else last.
 pub(super) fn alone(observed: &Observed, step: &str) -> Option<SignedDuration> {
     let record = observed.request.status.as_ref()?.step.as_ref()?;
     took(observed, step).filter(|_| record.name == step)

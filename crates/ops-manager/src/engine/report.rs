@@ -95,7 +95,7 @@ impl Report {
         condition::set(&mut self.status.conditions, statement, &self.now);
     }
 
-    /// Adds the results of the checks before the update begins.
+    /// Adds the results of the checks before the request begins.
     fn preparation(&mut self, observed: &Observed, step: &Step) {
         if self.status.phase != Some(Phase::Pending)
             || step.is_held_up()
@@ -232,7 +232,7 @@ impl Report {
         self.say(format!("{prefix}{type_}"), status, &reason, message);
     }
 
-    /// KubeDB's names of the conditions during the update, the same names after `RollBack` during a roll-back, so that those of
+    /// KubeDB's names of the conditions on the way forward, the same names after `RollBack` during a roll-back, so that those of
     /// both stay.
     fn prefix(&self) -> &'static str {
         if self.status.rolls_back() { "RollBack" } else { "" }

@@ -1,4 +1,4 @@
-//! Whether all keyspaces stay available while one node is down: reported before the update begins, and a reason to deny the
+//! Whether all keyspaces stay available while one node is down: reported before a request begins, and a reason to deny the
 //! request if the user asks for that.
 
 use api::CassandraOpsRequest;
