@@ -3,6 +3,7 @@
 use api::halt::Halt;
 use api::ops_request::Phase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rstest::rstest;
 
 use super::world::World;
 
@@ -47,4 +48,20 @@ fn an_edit_that_waits_for_a_restart_reaches_no_pod_that_a_failed_update_has_not_
     assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
     assert_eq!(world.evicted, pods(&["a-0", "a-0"]));
     assert!(world.says("Failed").contains("whole on version 4.1.10"), "{}", world.says("Failed"));
+}
+
+/// The request began under a release of the ops-manager that went by images.
+#[rstest]
+#[case::forward(false, &["a-0", "b-0", "c-0"])]
+#[case::back(true, &["a-0", "b-0", "a-0", "b-0"])]
+fn a_request_that_began_without_revisions_is_finished(#[case] stopped: bool, #[case] evicted: &[&str]) {
+    let mut world = World::new(1);
+    world.until(|world| world.evicted.len() == 2);
+    let record = world.request.status.as_mut().and_then(|status| status.update_version.as_mut());
+    record.expect("it has begun").before = None;
+    world.request.metadata.deletion_timestamp = stopped.then(|| Time(world.now));
+    world.run();
+    assert_eq!((world.phase() == Phase::Successful, world.halt()), (!stopped, Halt::None));
+    assert_eq!(world.evicted, pods(evicted));
+    assert_eq!(world.images().len(), 1);
 }
