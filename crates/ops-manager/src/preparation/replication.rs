@@ -28,7 +28,9 @@ pub(crate) fn condition(observed: &Observed) -> Option<(bool, &'static str, Stri
     let ring = observed.ring.as_ref()?;
     let nodes: usize = observed.racks.iter().map(|rack| rack.replicas).sum();
     if nodes == 1 {
-        let message = "the ring has one node: it serves nobody while that is renewed";
+        // <https://issues.apache.org/jira/browse/CASSANDRA-13987>
+        let message = "the ring has one node: it serves nobody while that is renewed; and if that is killed instead of stopped, what \
+                       it acknowledged in the last 100 ms may be lost, unless commitlog_sync is batch";
         return Some((false, "SingleNode", message.to_owned()));
     }
     Some(match &ring.copies {
