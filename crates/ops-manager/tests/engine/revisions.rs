@@ -59,7 +59,7 @@ fn a_request_that_began_without_revisions_is_finished(#[case] stopped: bool, #[c
     world.until(|world| world.evicted.len() == 2);
     let record = world.request.status.as_mut().and_then(|status| status.update_version.as_mut());
     record.expect("it has begun").before = None;
-    world.request.metadata.deletion_timestamp = stopped.then(|| Time(world.now));
+    world.request.metadata.deletion_timestamp = stopped.then_some(Time(world.now));
     world.run();
     assert_eq!((world.phase() == Phase::Successful, world.halt()), (!stopped, Halt::None));
     assert_eq!(world.evicted, pods(evicted));
