@@ -33,12 +33,13 @@ pub fn pods_are_renewed_one_at_a_time_in_order_of_the_racks() -> Result<()> {
     patch(NAMESPACE, CASSANDRA, &json!({ "spec": { "halted": false } }))?;
     let mut seen: Vec<Vec<String>> = vec![];
     wait_for("the end of the update", NAMESPACE, 800, || {
-        let down: Vec<_> = PODS
-            .iter()
-            .map(|pod| Ok((pod, get(NAMESPACE, &format!("pod/{pod}"))?)))
-            .collect::<Result<_>>()?;
-        let down: Vec<_> =
-            down.into_iter().filter(|(_, pod)| !is_ready(pod)).map(|(name, _)| (*name).to_owned()).collect();
+        // One list: pods that are asked for one after the other would show two moments.
+        let pods = get(NAMESPACE, "pods")?;
+        let pod = |name: &str| {
+            pods["items"].as_array().into_iter().flatten().find(|pod| text(pod, "/metadata/name") == name)
+        };
+        let down = PODS.iter().filter(|name| !pod(name).is_some_and(is_ready));
+        let down: Vec<_> = down.map(|name| (*name).to_owned()).collect();
         if seen.last() != Some(&down) {
             seen.push(down);
         }
