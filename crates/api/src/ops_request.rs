@@ -217,9 +217,11 @@ pub enum Phase {
 }
 
 impl CassandraOpsRequestStatus {
-    /// Whether it is on its way back to where it came from.
-    pub fn rolls_back(&self) -> bool {
-        self.update_version.as_ref().is_some_and(|record| record.roll_back.is_some())
+    /// What the types of the conditions about pods and PetSets begin with: KubeDB's names on the way forward, the same names after
+    /// `RollBack` on the way back, so that those of both stay.
+    pub fn prefix(&self) -> &'static str {
+        let back = self.update_version.as_ref().is_some_and(|record| record.roll_back.is_some());
+        if back { "RollBack" } else { "" }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn condition_of(step: &Step) -> Option<(String, bool)> {
 pub(crate) fn last_message(observed: &Observed, step: &Step) -> Option<String> {
     let (type_, by_direction) = condition_of(step)?;
     let status = observed.request.status.as_ref()?;
-    let prefix = if by_direction && status.rolls_back() { "RollBack" } else { "" };
+    let prefix = if by_direction { status.prefix() } else { "" };
     let told = condition::get(&status.conditions, &format!("{prefix}{type_}"))?;
     (told.reason == REFUSED).then(|| told.message.clone())
 }

@@ -30,7 +30,7 @@ pub fn status(observed: &Observed, step: &Step, note: Option<&str>) -> Cassandra
 pub fn refused(observed: &Observed, step: &Step, why: &str) -> CassandraOpsRequestStatus {
     let mut report = Report::of(observed, step);
     if let Some((type_, by_direction)) = refusal::condition_of(step) {
-        let prefix = if by_direction { report.prefix() } else { "" };
+        let prefix = if by_direction { report.status.prefix() } else { "" };
         report.say(format!("{prefix}{type_}"), type_ == HELD_UP, refusal::REFUSED, why);
     }
     report.status
@@ -152,7 +152,7 @@ impl Report {
         for (rack, pod) in observed.pods().filter(|(rack, _)| operation.give(rack).is_none()) {
             let steps = ["GetPod", "EvictPod"].map(|step| format!("{step}--{}", pod.name));
             let told = |step: &String| {
-                let type_ = format!("{}{step}", self.prefix());
+                let type_ = format!("{}{step}", self.status.prefix());
                 condition::get(&self.status.conditions, &type_).map(|told| told.status == "True")
             };
             let told = steps.each_ref().map(told);
@@ -227,15 +227,9 @@ impl Report {
 
     /// Sets the condition of a rolling step, with the prefix of the present direction.
     fn roll(&mut self, type_: &str, status: bool, message: impl Into<String>) {
-        let prefix = self.prefix();
+        let prefix = self.status.prefix();
         let reason = type_.split("--").next().unwrap_or_default().to_owned();
         self.say(format!("{prefix}{type_}"), status, &reason, message);
-    }
-
-    /// KubeDB's names of the conditions on the way forward, the same names after `RollBack` during a roll-back, so that those of
-    /// both stay.
-    fn prefix(&self) -> &'static str {
-        if self.status.rolls_back() { "RollBack" } else { "" }
     }
 
     /// The version is set only when the ring was found whole, so this sets both conditions.

@@ -155,9 +155,9 @@ fn leaving(observed: &Observed, operation: &dyn Operation, pod: &Node) -> Step {
 
 fn keeper(observed: &Observed, operation: &dyn Operation, pod: &Node) -> Option<String> {
     let overstayed = || {
-        let prefix = if operation.goes_back() { "RollBack" } else { "" };
-        let type_ = format!("{prefix}{}--{}", operation.names().running, pod.name);
-        let told = condition::get(&observed.request.status.as_ref()?.conditions, &type_)?;
+        let status = observed.request.status.as_ref()?;
+        let type_ = format!("{}{}--{}", status.prefix(), operation.names().running, pod.name);
+        let told = condition::get(&status.conditions, &type_)?;
         let waited = since(observed, told.last_transition_time.0).as_secs();
         let host = pod.host.as_deref().unwrap_or("unknown");
         (told.status == "False" && waited > pod.grace.saturating_add(OVERSTAY)).then(|| {
