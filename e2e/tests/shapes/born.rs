@@ -25,8 +25,11 @@ pub fn rows() -> Vec<Row> {
     SHAPES.into_iter().flat_map(of).collect()
 }
 
-/// Names of the pods, in the order of their racks; the first of each rack alone.
+/// Names of the pods, in the order of their racks; the first of each rack alone. A single node has no rack.
 pub fn pods(shape: &[usize]) -> (Vec<String>, Vec<String>) {
+    if shape == [1] {
+        return (vec!["ring-0".to_owned()], vec!["ring-0".to_owned()]);
+    }
     let racks = || ["a", "b", "c", "d"].into_iter().zip(shape);
     let name = |rack: &str, n: usize| format!("ring-rack-{rack}-{n}");
     let all = racks().flat_map(|(rack, nodes)| (0..*nodes).map(move |n| name(rack, n))).collect();
@@ -38,7 +41,11 @@ pub fn pods(shape: &[usize]) -> (Vec<String>, Vec<String>) {
 pub fn ring(namespace: &str, shape: &[usize], version: &str) -> Result<u64> {
     fresh_namespace(namespace)?;
     let started = Instant::now();
-    apply(&manifests::shape(namespace, "ring", version, shape).to_string())?;
+    let manifest = match shape {
+        [1] => manifests::standalone(namespace, "ring", version),
+        _ => manifests::shape(namespace, "ring", version, shape),
+    };
+    apply(&manifest.to_string())?;
     let nodes = shape.iter().sum::<usize>();
     phase(namespace, "cas/ring", &["Ready"], 120 + 120 * nodes as u64)?;
     let took = started.elapsed().as_secs();
