@@ -11,7 +11,7 @@ use e2e::kubectl::{
 use e2e::table::Row;
 use e2e::{load, machine, manifests, operators, update};
 
-use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring};
+use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring, some_rows};
 
 const N: &str = "shapes-lost";
 const SHAPE: &[usize] = &[2, 2, 2];
@@ -41,9 +41,7 @@ fn made(namespace: &str, shape: &[usize]) -> Result<()> {
         ring(namespace, shape, "4.1.10")?;
         let (_, first) = pods(shape);
         load::start(namespace, "ring", &borrowed(&first), 3)?;
-        wait_for("some rows", namespace, 60, || {
-            Ok((load::progress(namespace).acknowledged > 1000).then_some(()))
-        })?;
+        some_rows(namespace)?;
         let verdict = load::stop(namespace)?;
         ensure!(verdict.all_is_there(), "{verdict}");
     }
