@@ -28,12 +28,17 @@ pub fn main(failed: &str, run: impl FnOnce(&[String]) -> Result<bool>) -> ExitCo
     }
 }
 
-/// Plays the rows whose names, with `-` for each space, contain one of the words; without words all. Returns whether all
-/// went well.
+/// Plays the rows whose names, with `-` for each space, contain one of the words; a word that is the whole name of a row selects
+/// that row alone. Without words it plays all. Returns whether all went well.
 pub fn play(mut rows: Vec<Row>, words: &[String]) -> Result<bool> {
     let name = |row: &Row| row.name.replace(' ', "-");
     let names = rows.iter().map(name).collect::<Vec<_>>().join("\n");
-    rows.retain(|row| words.is_empty() || words.iter().any(|word| name(row).contains(word.as_str())));
+    let whole = |word: &String| rows.iter().any(|row| name(row) == *word);
+    let (whole, parts): (Vec<_>, Vec<_>) = words.iter().partition(|word| whole(word));
+    rows.retain(|row| {
+        let name = name(row);
+        words.is_empty() || whole.contains(&&name) || parts.iter().any(|word| name.contains(word.as_str()))
+    });
     ensure!(!rows.is_empty(), "no row is called {}; there are:\n{names}", words.join(" or "));
     let mut good = true;
     let mut table = vec![format!("{:<34} {:>7}  outcome", "row", "seconds")];
