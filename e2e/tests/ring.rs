@@ -15,6 +15,7 @@ mod silence;
 mod update;
 
 use anyhow::Result;
+use e2e::audit::{self, Mark};
 use e2e::kubectl::{apply, fresh_namespace, get, kubectl, phase, text, wait_for};
 use e2e::{load, manifests};
 use serde_json::Value;
@@ -53,6 +54,14 @@ fn the_life_of_a_ring() -> Result<()> {
 /// Whether it is the cluster of this checkout: it has an image that crashes, and an audit log to read.
 fn embedded() -> bool {
     std::env::var_os("E2E_AUDIT_LOG").is_some()
+}
+
+/// The operators that have changed PetSets since then, one for each write.
+fn writers_of_petsets(mark: &Mark) -> Result<Vec<String>> {
+    let mut requests = audit::since(mark)?;
+    requests
+        .retain(|it| it.resource == "petsets" && it.namespace == NAMESPACE && it.is_write() && it.code < 300);
+    Ok(requests.into_iter().map(|it| it.operator).collect())
 }
 
 fn nothing_is_lost_and_no_request_failed() -> Result<()> {

@@ -80,6 +80,8 @@ spec:
   value: {{ .root.Values.logFormat | quote }}
 - name: CONCURRENCY
   value: {{ .values.concurrency | quote }}
+- name: RENDER_CONFIG_IMAGE
+  value: {{ include "operators.image" (dict "root" .root "values" .root.Values.renderConfig) | quote }}
 {{- with .root.Values.watchNamespaces }}
 - name: WATCH_NAMESPACES
   value: {{ join "," . | quote }}

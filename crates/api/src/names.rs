@@ -36,6 +36,11 @@ pub const NUM_TOKENS: &str = "kubedb.com/num-tokens";
 /// Annotation on PetSets and volume claims: class of the partitioner that the ring was created with.
 pub const PARTITIONER: &str = "kubedb.com/partitioner";
 
+/// Annotation on PetSets: identifies the template that an operator has given it.
+pub const TEMPLATE: &str = "kubedb.com/template";
+/// Name of the provisioner, and the field manager of the PetSets, whichever operator writes them.
+pub const PROVISIONER: &str = "provisioner";
+
 /// Annotation on a Cassandra: host ids, separated by commas, of nodes whose data the user accepts as lost for good.
 pub const ACCEPT_DATA_LOSS: &str = "kubedb.com/accept-data-loss";
 

@@ -1,6 +1,6 @@
 //! `CassandraOpsRequest`: one operation on a Cassandra, asked for by the user.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -169,6 +169,9 @@ pub struct RestartRecord {
     pub cassandra: Option<String>,
     /// UIDs of the pods to renew: those that there were when it began.
     pub pods: BTreeSet<String>,
+    /// The PetSets that get another template, because theirs lacked changes when it began, each with the revision that it had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outdated: BTreeMap<String, String>,
     /// Why no further pod is renewed; unset if all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -197,6 +200,9 @@ pub struct Release {
     pub version: String,
     /// Its image.
     pub image: String,
+    /// The user that it runs as, unless the template of the pods names another one. Unset in a record of an older release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
 }
 
 /// The state of a request in one word (KubeDB's names).

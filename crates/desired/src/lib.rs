@@ -16,6 +16,7 @@ mod refusal;
 mod resolved;
 mod resources;
 mod services;
+mod template;
 mod unfit;
 
 use api::{AppBinding, CassandraVersion, PetSet};
@@ -25,8 +26,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 pub use auth::{Malformed, credentials, secret as auth_secret, to_keep};
 pub use configuration::lack;
 pub use kept::{Kept, noted};
+pub use petset::given;
 pub use refusal::Refusal;
 pub use resolved::{DATACENTER, Login, Rack, Resolved, racks};
+pub use template::{held, set_release, waits};
 pub use unfit::unfit;
 
 /// All objects except the auth Secret, which is created once and never rebuilt.
@@ -52,9 +55,14 @@ pub fn objects(resolved: &Resolved, version: &CassandraVersion, image: &str) -> 
         config: config::secret(resolved),
         services: services::all(resolved),
         disruption: disruption::budget(resolved),
-        petsets: resolved.racks.iter().map(|rack| petset::petset(resolved, rack, version, image)).collect(),
+        petsets: petsets(resolved, version, image),
         binding: binding::binding(resolved),
     }
+}
+
+/// Builds the PetSets alone, in the order of the racks.
+pub fn petsets(resolved: &Resolved, version: &CassandraVersion, image: &str) -> Vec<PetSet> {
+    resolved.racks.iter().map(|rack| petset::petset(resolved, rack, version, image)).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The PetSet of a rack.
 //!
-//! Only the images (and the user that they run as) depend on the version of Cassandra, so that after an update has set the images
-//! the template needs no further change.
+//! Only the images and the user that they run as depend on the version of Cassandra, see [`crate::set_release`].
 
 use api::petset::PetSetSpec;
 use api::pod_template::{PlacementPolicyRef, PodTemplate, TemplateMetadata};
@@ -14,16 +13,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use crate::pod;
 use crate::resolved::{Rack, Resolved};
+use crate::{pod, template};
 
 pub(crate) fn petset(resolved: &Resolved, rack: &Rack, version: &CassandraVersion, image: &str) -> PetSet {
     let user = rack.template;
     let selectors = labels::petset_selectors(&resolved.name, &rack.petset);
-    let mut metadata = resolved.meta(rack.petset.clone());
-    add(&mut metadata, user.and_then(|user| user.controller.as_ref()));
-    metadata.labels.get_or_insert_default().extend(selectors.clone());
-    note(&mut metadata, resolved);
     let mut pods = ObjectMeta { labels: Some(resolved.labels()), ..ObjectMeta::default() };
     add(&mut pods, user.and_then(|user| user.metadata.as_ref()));
     pods.labels.get_or_insert_default().extend(selectors.clone());
@@ -50,7 +45,23 @@ pub(crate) fn petset(resolved: &Resolved, rack: &Rack, version: &CassandraVersio
         pod_placement_policy: Some(placement(user)),
         ..PetSetSpec::default()
     };
-    PetSet { metadata, spec, status: None }
+    template::identified(PetSet { metadata: metadata(resolved, rack), spec, status: None })
+}
+
+/// The present PetSet of a rack with another template. Whatever else has been edited in the spec of the Cassandra waits for the
+/// provisioner.
+pub fn given(resolved: &Resolved, rack: &Rack, present: &PetSet, pods: PodTemplateSpec) -> PetSet {
+    let spec = PetSetSpec { template: pods, ..present.spec.clone() };
+    template::identified(PetSet { metadata: metadata(resolved, rack), spec, status: None })
+}
+
+fn metadata(resolved: &Resolved, rack: &Rack) -> ObjectMeta {
+    let mut metadata = resolved.meta(rack.petset.clone());
+    add(&mut metadata, rack.template.and_then(|user| user.controller.as_ref()));
+    let selectors = labels::petset_selectors(&resolved.name, &rack.petset);
+    metadata.labels.get_or_insert_default().extend(selectors);
+    note(&mut metadata, resolved);
+    metadata
 }
 
 /// The operator's own labels win.

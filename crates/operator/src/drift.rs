@@ -1,5 +1,6 @@
 //! Whether an object is as desired, ignoring what the server adds.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::quantity;
@@ -19,6 +20,12 @@ const LIST_KEYS: [&[&str]; 9] = [
     &["type"],
     &["ip"],
 ];
+
+/// Path of the first field in which two objects differ, or which only one of them has; `None` if there is none.
+pub fn difference<T: Serialize>(one: &T, other: &T) -> Option<String> {
+    let (one, other) = (serde_json::to_value(one).ok()?, serde_json::to_value(other).ok()?);
+    find(&one, &other).or_else(|| find(&other, &one))
+}
 
 /// Path of the first field of `desired` that differs in `current`. What the server or others have added (defaults, status,
 /// more items in lists with keys) is no drift.

@@ -37,6 +37,7 @@ mod writer;
 
 pub use cache::{Cache, CacheBuilder, itself, owner_of, spec_changed};
 pub use clock::Clock;
+pub use drift::difference;
 pub use events::Events;
 pub use failure::{Failure, Retry};
 pub use gauges::Sample;

@@ -31,6 +31,8 @@ pub struct Context {
     pub petsets: Cache<PetSet>,
     /// The pods of the Cassandras.
     pub pods: Cache<Pod>,
+    /// Image of `render-config`.
+    pub image: String,
     /// For each request under way, by UID: the resource version last known to be the newest.
     pub newest: Arc<Mutex<HashMap<String, String>>>,
 }

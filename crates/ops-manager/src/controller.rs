@@ -22,14 +22,16 @@ use crate::{engine, orphaned_halt};
 const CATALOG: &str = "a CassandraVersion: the catalog is empty, so no request can be carried out";
 
 /// Runs the controllers until the process is asked to end: one set for each watched namespace.
-pub async fn run(operator: Operator) -> Result<()> {
+/// `image` is that of `render-config`.
+pub async fn run(operator: Operator, image: &str) -> Result<()> {
     let renewals = Renewals::register(&operator);
     let namespaces = operator.scope.instances();
-    let sets = namespaces.iter().map(|namespace| run_in(&operator, namespace.as_deref(), renewals.clone()));
+    let sets =
+        namespaces.iter().map(|namespace| run_in(&operator, namespace.as_deref(), image, renewals.clone()));
     try_join_all(sets).await.map(drop)
 }
 
-async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals) -> Result<()> {
+async fn run_in(operator: &Operator, namespace: Option<&str>, image: &str, renewals: Renewals) -> Result<()> {
     let (requests, halts) = (Queue::<CassandraOpsRequest>::new(), Queue::<Cassandra>::new());
     // A change of a request triggers only that request: the ones that wait for their turn poll every few seconds.
     let request_cache = Cache::builder(operator, operator.api(namespace))
@@ -87,6 +89,7 @@ async fn run_in(operator: &Operator, namespace: Option<&str>, renewals: Renewals
         requests: request_cache.clone(),
         sessions: Sessions::new(),
         operator: operator.clone(),
+        image: image.to_owned(),
         newest: Arc::default(),
     });
     tokio::try_join!(

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
 use operator::{Options, Tool};
 use ops_manager::controller;
 
@@ -21,15 +21,25 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    options: Options,
+    run: Run,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run the operator; the default.
-    Run(Options),
+    Run(Run),
     #[command(flatten)]
     Tool(Tool),
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    options: Options,
+
+    /// Image of `render-config`, as the provisioner has it: the pods get it with the next restart.
+    #[arg(long, env = "RENDER_CONFIG_IMAGE", value_name = "IMAGE")]
+    render_config_image: Option<String>,
 }
 
 #[tokio::main]
@@ -46,10 +56,14 @@ async fn main() -> ExitCode {
 
 async fn act(cli: Cli) -> Result<()> {
     let definitions = api::schema::definitions()?;
-    let options = match cli.command {
+    let run = match cli.command {
         Some(Command::Tool(tool)) => return tool.run(NAME, &definitions).await,
-        Some(Command::Run(options)) => options,
-        None => cli.options,
+        Some(Command::Run(run)) => run,
+        None => cli.run,
     };
-    Box::pin(operator::run(NAME, options, &definitions, controller::run)).await
+    let Run { options, render_config_image } = run;
+    let image = render_config_image
+        .context("--render-config-image or RENDER_CONFIG_IMAGE must name the image of render-config")?;
+    let controllers = |operator| async move { controller::run(operator, &image).await };
+    Box::pin(operator::run(NAME, options, &definitions, controllers)).await
 }

@@ -66,6 +66,7 @@ impl Observed {
 
 /// The state of a rack.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts that do not depend on each other")]
 pub struct Rack {
     /// Name of its PetSet.
     pub petset: String,
@@ -81,6 +82,8 @@ pub struct Rack {
     pub brings_classes: bool,
     /// Revision of the present template, which new pods get; `None` until the controllers have observed that template.
     pub revision: Option<String>,
+    /// Its template lacks changes that follow from the spec of the Cassandra, its version, or the release of the operators.
+    pub waits: bool,
     /// Its pods by ordinal.
     pub pods: Vec<Node>,
 }
@@ -133,14 +136,16 @@ pub enum Admission {
     Unclear(String),
 }
 
-/// Builds the racks of a Cassandra from its PetSets and pods.
+/// Builds the racks of a Cassandra from its PetSets and pods. `built` are the PetSets that follow from its spec.
 pub fn racks(
     cassandra: &Cassandra,
+    built: &[PetSet],
     petset: impl Fn(&str) -> Option<Arc<PetSet>>,
     pod: impl Fn(&str) -> Option<Arc<Pod>>,
 ) -> Vec<Rack> {
     let rack = |rack: desired::Rack| {
         let found = petset(&rack.petset);
+        let built = built.iter().find(|built| built.name_any() == rack.petset);
         Rack {
             replicas: usize::try_from(rack.replicas).unwrap_or_default(),
             ephemeral: rack.storage.is_none(),
@@ -148,6 +153,7 @@ pub fn racks(
             never_pulls: found.as_deref().is_some_and(never_pulls),
             brings_classes: found.as_deref().is_some_and(brings_classes),
             revision: found.as_deref().and_then(PetSet::revision).map(str::to_owned),
+            waits: built.zip(found.as_deref()).is_some_and(|(built, found)| desired::waits(built, found)),
             pods: (0..rack.replicas)
                 .filter_map(|ordinal| pod(&names::pod(&rack.petset, ordinal)))
                 .map(|pod| node(&pod))
@@ -164,6 +170,7 @@ pub fn release(version: &CassandraVersion) -> Release {
         name: version.name_any(),
         version: version.spec.version.clone(),
         image: version.spec.db.image.clone(),
+        run_as_user: Some(version.spec.security_context.run_as_user),
     }
 }
 

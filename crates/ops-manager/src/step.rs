@@ -45,6 +45,13 @@ pub enum Step {
         petset: String,
         /// The image.
         image: String,
+        /// The user that the pods run as now, and the one that the image runs as, if they are known.
+        users: Option<[i64; 2]>,
+    },
+    /// Give a PetSet the template that follows from the spec of the Cassandra by now.
+    SetTemplate {
+        /// Name of the PetSet.
+        petset: String,
     },
     /// Evict a pod.
     Evict {
@@ -119,7 +126,7 @@ impl Step {
             Self::Pull { .. } | Self::RemovePullPods { .. } => Some(PULL.to_owned()),
             Self::Begin { .. } => Some("begin".to_owned()),
             Self::Halt => Some("halt".to_owned()),
-            Self::SetImage { petset, .. } => Some(template_of(petset)),
+            Self::SetImage { petset, .. } | Self::SetTemplate { petset } => Some(template_of(petset)),
             Self::Evict { pod } => Some(renewal_of(&pod.name)),
             Self::SetVersion { .. } => Some("version".to_owned()),
             Self::Resume => Some("resume".to_owned()),

@@ -28,6 +28,17 @@ pub struct Applied {
     pub refused: Vec<Refusal>,
     /// New pods were not created because something that they need was refused.
     pub held: bool,
+    /// Templates that PetSets in use do not get before a request gives them.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A template that waits for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The pods that lack it.
+    pub pods: Vec<String>,
+    /// The first field that is different in it.
+    pub field: String,
 }
 
 /// Applies every object that differs: first what pods need to start, then the PetSets, last the AppBinding.
@@ -65,7 +76,7 @@ pub async fn apply(
     round.one(&caches.bindings, binding, "").await?;
     match round.failed {
         Some(error) => Err(error),
-        None => Ok(Applied { refused: round.refused, held: !complete }),
+        None => Ok(Applied { refused: round.refused, held: !complete, waiting: vec![] }),
     }
 }
 

@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 /// Name of the binary, its lease and its field manager.
-const NAME: &str = "provisioner";
+const NAME: &str = api::names::PROVISIONER;
 
 /// Makes and keeps Cassandra rings as their `Cassandra` objects want them.
 ///

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use api::cassandra::condition_type;
 use api::halt::WritePermit;
-use api::names::CASSANDRA_FINALIZER;
-use api::{Cassandra, CassandraVersion};
+use api::names::{self, CASSANDRA_FINALIZER};
+use api::{Cassandra, CassandraVersion, PetSet, condition};
 use desired::{Rack, Refusal, Resolved};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::ResourceExt;
 use operator::patch;
 use serde_json::json;
 
-use crate::apply::{Applied, apply};
+use crate::apply::{Applied, Waiting, apply};
 use crate::context::Context;
 use crate::error::Error;
 use crate::observe::Observed;
@@ -66,8 +67,35 @@ pub async fn provision(
         return Ok(Provisioned::Refused(refusal));
     }
     let Some(permit) = WritePermit::of(resolved.cassandra) else { return Ok(Provisioned::Halted) };
-    let objects = desired::objects(resolved, version, &context.image);
-    Box::pin(apply(context, permit, resolved, observed, objects)).await.map(Provisioned::Applied)
+    let mut objects = desired::objects(resolved, version, &context.image);
+    let waiting = hold_templates(context, resolved, &mut objects.petsets);
+    let applied = Box::pin(apply(context, permit, resolved, observed, objects)).await?;
+    Ok(Provisioned::Applied(Applied { waiting, ..applied }))
+}
+
+/// Leaves the PetSets of a ring in use the templates that they have, see [`desired::held`]. Pods without volumes cannot be
+/// renewed by a request, so they get a new template as soon as there is one.
+fn hold_templates(context: &Context, resolved: &Resolved<'_>, petsets: &mut [PetSet]) -> Vec<Waiting> {
+    if !is_in_use(resolved.cassandra) {
+        return vec![];
+    }
+    let mut waiting = vec![];
+    for (rack, petset) in resolved.racks.iter().zip(petsets).filter(|(rack, _)| rack.storage.is_some()) {
+        let Some(present) = context.caches.petsets.get(&resolved.namespace, &rack.petset) else { continue };
+        if desired::waits(petset, &present) {
+            let field = operator::difference(&petset.spec.template, &present.spec.template);
+            let pods = (0..rack.replicas).map(|ordinal| names::pod(&rack.petset, ordinal)).collect();
+            waiting.push(Waiting { pods, field: field.unwrap_or_default() });
+        }
+        *petset = desired::held(std::mem::take(petset), &present);
+    }
+    waiting
+}
+
+/// Whether the ring was Ready once.
+pub fn is_in_use(cassandra: &Cassandra) -> bool {
+    let conditions = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    condition::is_true(conditions, condition_type::PROVISIONED)
 }
 
 /// An object of the user's that a new ring needs.

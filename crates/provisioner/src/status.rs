@@ -7,9 +7,10 @@ use api::{Cassandra, halt};
 use desired::Refusal;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::apply::Waiting;
 use crate::checks::{Check, Verdict};
 use crate::health::listed;
-use crate::observe::Observed;
+use crate::observe::{Observed, PodSeen};
 
 /// Reason of the condition while a pod does not start; each new message gets an event.
 pub const POD_FAILING: &str = "PodFailing";
@@ -22,6 +23,8 @@ pub struct Findings<'a> {
     pub refusal: Option<&'a Refusal>,
     /// The objects that could not be applied; `None` if that was not tried.
     pub not_applied: Option<Vec<Refusal>>,
+    /// Templates that wait for a request; `None` if they were not built.
+    pub waiting: Option<&'a [Waiting]>,
     /// What differs from how the ring was created; `None` if that was not checked.
     pub flaws: Option<Vec<Refusal>>,
     /// Result of the health checks; `None` before the first one.
@@ -39,7 +42,7 @@ pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
 
 /// The status that follows from the findings.
 pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraStatus {
-    let Findings { observed, refusal, not_applied, flaws: of_ring, verdict } = findings;
+    let Findings { observed, refusal, not_applied, waiting, flaws: of_ring, verdict } = findings;
     let mut status = answered(cassandra, now);
     let name =
         format!("{}/{}", cassandra.metadata.namespace.as_deref().unwrap_or_default(), name_of(cassandra));
@@ -67,12 +70,12 @@ pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraSt
     let whole =
         ["RingSettled", "Superuser, copies of logins and the operator's keyspace are as they were made"];
     flaws(&mut say, type_::SETTLED, of_ring.as_deref(), told(type_::SETTLED), whole);
-    // A request renews pods one after the other, so some are outdated meanwhile.
-    if !matches!(Halt::of(cassandra), Halt::Request(_)) {
-        match outdated(observed) {
+    // While the Cassandra is halted, no template is built, and a request renews pods one after the other.
+    if let Some(waiting) = waiting {
+        match outdated(observed, waiting) {
             Some(message) => say(type_::RESTART_REQUIRED, true, "TemplateChanged", message),
             None if told(type_::RESTART_REQUIRED) => {
-                let message = "All pods are of their present template".to_owned();
+                let message = "All pods have the present template".to_owned();
                 say(type_::RESTART_REQUIRED, false, "UpToDate", message);
             }
             None => {}
@@ -167,14 +170,15 @@ fn replicas(observed: &Observed) -> (&'static str, String) {
     }
 }
 
-/// A message about the pods that were made from another template than the present one, if there are any.
-fn outdated(observed: &Observed) -> Option<String> {
-    let pods = observed.pods.iter().filter(|pod| pod.outdated).map(|pod| pod.name.clone());
-    let pods: Vec<_> = pods.collect();
+/// A message about the pods that lack a change of their template, if there are any.
+fn outdated(observed: &Observed, waiting: &[Waiting]) -> Option<String> {
+    let lacks = |pod: &&PodSeen| pod.outdated || waiting.iter().any(|it| it.pods.contains(&pod.name));
+    let pods: Vec<_> = observed.pods.iter().filter(lacks).map(|pod| pod.name.as_str()).collect();
+    let field = waiting.first().map(|it| format!(" (the first one is in {})", it.field)).unwrap_or_default();
     (!pods.is_empty()).then(|| {
         format!(
-            "Pods that were made from another template than their PetSet has now: {}. Templates follow spec.podTemplate, the \
-             CassandraVersion and the release of the operators. A CassandraOpsRequest of type Restart renews the pods",
+            "Pods that lack changes of their template{field}: {}. Templates follow spec.podTemplate, spec.configuration, the \
+             CassandraVersion and the release of the operators. A CassandraOpsRequest of type Restart brings the changes",
             pods.join(", ")
         )
     })

@@ -8,7 +8,7 @@ use e2e::kubectl::{
 use e2e::manifests::{pods, ring, update, version};
 use e2e::webhook::Webhook;
 use e2e::{audit, load};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Case, told};
 
@@ -58,7 +58,9 @@ fn edited() -> Result<String> {
     let uids = || -> Result<Vec<_>> {
         names.iter().map(|pod| Ok(text(&get(N, &format!("pod/{pod}"))?, "/metadata/uid"))).collect()
     };
-    let before = uids()?;
+    let containers =
+        |pod: &str| -> Result<Value> { Ok(get(N, &format!("pod/{pod}"))?["spec"]["containers"].clone()) };
+    let (before, ran) = (uids()?, containers(&names[0])?);
     let edit = |rack: usize| {
         let path = format!("/spec/topology/rack/{rack}/podTemplate/spec/containers/0/env/-");
         json!({ "op": "add", "path": path, "value": { "name": "EDITED", "value": "yes" } })
@@ -73,7 +75,8 @@ fn edited() -> Result<String> {
     let renewed: Vec<bool> = before.iter().zip(uids()?).map(|(old, new)| *old != new).collect();
     ensure!(renewed == [true, false, false], "{renewed:?}");
     phase(N, RING, &["Ready"], 60)?;
-    let still = told(N, RING, "RestartRequired", ": ring-rack-b-0, ring-rack-c-0. ")?;
+    ensure!(containers(&names[0])? == ran, "{} is not what it was: {:#}", names[0], containers(&names[0])?);
+    let still = told(N, RING, "RestartRequired", ": ring-rack-a-0, ring-rack-b-0, ring-rack-c-0. ")?;
     wait_for("the login to work", N, 60, || {
         Ok(cql(N, "ring", &Login::Secret("ring-auth"), "SELECT key FROM system.local").ok().map(drop))
     })?;

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use e2e::kubectl::{apply, condition, get, kubectl, phase, text, wait_for};
-use e2e::manifests;
+use e2e::{audit, manifests};
 use serde_json::{Value, json};
 
-use crate::{CASSANDRA, NAMESPACE, PODS, uids};
+use crate::{CASSANDRA, NAMESPACE, PODS, embedded, uids, writers_of_petsets};
 
 /// The template of one rack is edited: no pod gets it by itself, the Cassandra names those that lack it, and a restart renews each
 /// pod of the ring once.
@@ -15,9 +15,10 @@ pub fn an_edit_of_the_template_waits_for_a_restart() -> Result<()> {
     let edit = json!([{ "op": "add", "path": path, "value": { "name": "EDITED", "value": "yes" } }]);
     kubectl(&["patch", "-n", NAMESPACE, CASSANDRA, "--type=json", "-p", &edit.to_string()])?;
     let said = wait_for("the Cassandra to name the pods", NAMESPACE, 60, || restart_required("True"))?;
-    ensure!(said.contains(": ring-rack-a-0, ring-rack-a-1. "), "{said}");
+    ensure!(said.contains("env[EDITED]): ring-rack-a-0, ring-rack-a-1. "), "{said}");
     ensure!(uids()? == before, "no pod is renewed by itself");
 
+    let mark = embedded().then(audit::mark).transpose()?;
     apply(&manifests::restart(NAMESPACE, "restart", "ring").to_string())?;
     let request = phase(NAMESPACE, "casops/restart", &["Successful", "Failed", "Denied"], 800)?;
     ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
@@ -35,6 +36,10 @@ pub fn an_edit_of_the_template_waits_for_a_restart() -> Result<()> {
     let renewed = before.iter().zip(uids()?).filter(|(old, new)| *old != new).count();
     ensure!(renewed == PODS.len(), "{renewed} pods are new");
     wait_for("nothing to wait for a restart", NAMESPACE, 60, || restart_required("False"))?;
+    if let Some(mark) = mark {
+        let writers = writers_of_petsets(&mark)?;
+        ensure!(writers == ["ops-manager"], "{writers:?}: the provisioner has nothing to do after it");
+    }
     for pod in PODS {
         let env = &get(NAMESPACE, &format!("pod/{pod}"))?["spec"]["containers"][0]["env"];
         let edited = env.as_array().into_iter().flatten().any(|it: &Value| it["name"] == "EDITED");

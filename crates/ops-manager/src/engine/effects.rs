@@ -1,15 +1,16 @@
 //! Carries out steps: each is a change in the API server, conditional on the object version that the step was decided on.
 
 use api::halt::HALTED_BY;
-use api::names::{CONTAINER, INIT_CONTAINER, OPS_REQUEST_FINALIZER};
-use api::{Cassandra, CassandraOpsRequest, PetSet};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use api::names::OPS_REQUEST_FINALIZER;
+use api::{Cassandra, CassandraOpsRequest};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use operator::patch::{PatchOperation, add, remove, replace};
 use operator::{Eviction, WriteError};
 use serde_json::json;
 
+use super::templates;
 use crate::context::Context;
 use crate::observe::Observed;
 use crate::observe::node::Node;
@@ -56,12 +57,11 @@ pub async fn perform(context: &Context, observed: &Observed, step: &Step) -> Res
                 writer.patch(&**cassandra, vec![replace(&["spec", "version"], json!(name))]).await?;
             }
         }
-        Step::SetImage { petset, image } => {
-            let namespace = request.namespace().unwrap_or_default();
-            if let Some(petset) = context.petsets.get(&namespace, petset) {
-                writer.patch(&*petset, set_image(&petset, image)).await?;
-            }
+        Step::SetImage { petset, image, users } => {
+            let change = |template: &mut PodTemplateSpec| desired::set_release(template, image, *users);
+            Box::pin(templates::change(context, observed, petset, change)).await?;
         }
+        Step::SetTemplate { petset } => Box::pin(templates::deliver(context, observed, petset)).await?,
         Step::Pull { image, places } => effect.note = pull(context, observed, image, places).await?,
         Step::RemovePullPods { pods } => {
             for PullPod { name, uid, .. } in pods {
@@ -131,20 +131,6 @@ fn claim(request: &CassandraOpsRequest) -> Vec<PatchOperation> {
 fn release(request: &CassandraOpsRequest) -> Vec<PatchOperation> {
     let left: Vec<&String> = request.finalizers().iter().filter(|f| *f != OPS_REQUEST_FINALIZER).collect();
     vec![add(&["metadata", "finalizers"], json!(left))]
-}
-
-/// Sets the image of both the database and the init container: each release starts from its own default configuration.
-fn set_image(petset: &PetSet, image: &str) -> Vec<PatchOperation> {
-    let Some(spec) = &petset.spec.template.spec else { return vec![] };
-    let position = |containers: &[Container], name: &str| containers.iter().position(|c| c.name == name);
-    let database = position(&spec.containers, CONTAINER).map(|i| ("containers", i));
-    let init = position(spec.init_containers.as_deref().unwrap_or_default(), INIT_CONTAINER)
-        .map(|i| ("initContainers", i));
-    database
-        .into_iter()
-        .chain(init)
-        .map(|(list, i)| replace(&["spec", "template", "spec", list, &i.to_string(), "image"], json!(image)))
-        .collect()
 }
 
 /// Creates the pods that pull the image. Returns why the API server refuses them, if it does: quota, admission, a missing right.

@@ -10,6 +10,7 @@ mod probe;
 mod progressing;
 mod report;
 mod rolling;
+mod templates;
 mod timeout;
 
 pub use decide::next_step;
@@ -28,9 +29,9 @@ use operator::WriteError;
 use crate::context::Context;
 use crate::observe::{self, Observed};
 use crate::preparation::{pull_pod, rehearsal};
+use crate::refusal;
 use crate::step::Step;
 use crate::turn::{self, Turn};
-use crate::{operation, refusal};
 
 /// Requeue interval after a step: by then the caches have its changes.
 const NEXT: Duration = Duration::from_millis(300);
@@ -70,8 +71,8 @@ pub async fn advance(
         step = next_step(&observed);
     }
     if step == Step::Rehearse {
-        let image = operation::kind(observed.request.spec.type_).image(&observed);
-        observed.admission = Some(rehearsal::ask(context, &observed, image.as_deref()).await);
+        let renewed = templates::renewed(context, &observed);
+        observed.admission = Some(rehearsal::ask(context, &observed, &renewed).await);
         (observed.turn, observed.unfinished) = place(&observed.request, context);
         step = next_step(&observed);
     }
@@ -141,6 +142,7 @@ fn picture(request: Arc<CassandraOpsRequest>, context: &Context) -> Observed {
     let racks = observed.cassandra.as_ref().map(|cassandra| {
         observe::racks(
             cassandra,
+            &templates::built(context, cassandra, observed.current.as_deref()),
             |name| context.petsets.get(&namespace, name),
             |name| context.pods.get(&namespace, name),
         )

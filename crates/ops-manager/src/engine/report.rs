@@ -196,8 +196,11 @@ impl Report {
                     "spec.halted is set; the provisioner has not answered yet",
                 );
             }
-            Step::SetImage { petset, image } => {
+            Step::SetImage { petset, image, .. } => {
                 self.roll("UpdatePetSets", false, format!("image of PetSet {petset} set to {image}"));
+            }
+            Step::SetTemplate { petset } => {
+                self.roll("UpdatePetSets", false, format!("PetSet {petset} was given its new template"));
             }
             Step::Evict { pod } => {
                 let name = &pod.name;

@@ -77,6 +77,7 @@ fn context(api: &FakeApi, requests: Cache<CassandraOpsRequest>) -> Context {
         versions: api.cache(),
         petsets: api.cache(),
         pods: api.cache(),
+        image: "render-config:1".to_owned(),
         newest: Arc::default(),
     }
 }
@@ -295,4 +296,26 @@ async fn a_newer_request_that_cannot_be_done_takes_nobody_s_place() {
         assert!(look(&api).await);
         assert_eq!(request(&api).phase(), phase, "beside one that asks for {target}");
     }
+}
+
+/// After the resume the provisioner has nothing to do.
+#[tokio::test]
+async fn a_petset_is_changed_as_the_provisioner_would_change_it() {
+    let api = cluster();
+    let image = context(&api, api.cache()).image;
+    let cassandra: Cassandra = api.get("ns", "db").unwrap();
+    let built = |version: &str| {
+        let version: CassandraVersion = api.get("", version).unwrap();
+        desired::petsets(&desired::Resolved::of(&cassandra), &version, &image).remove(0)
+    };
+    api.delete::<PetSet>("ns", "db");
+    let provisioner = api.operator("provisioner").writer;
+    assert!(provisioner.apply(built("4.1.10"), None).await.unwrap().written);
+    let context = context(&api, api.cache());
+    let observed = picture(Arc::new(request(&api)), &context);
+    let step = Step::SetImage { petset: "db".to_owned(), image: "cassandra:5.0.6".to_owned(), users: None };
+    assert!(effects::perform(&context, &observed, &step).await.is_ok());
+    let present: PetSet = api.get("ns", "db").unwrap();
+    assert_eq!(present.spec, built("5.0.6").spec);
+    assert!(!provisioner.apply(built("5.0.6"), Some(&present)).await.unwrap().written);
 }

@@ -1,4 +1,4 @@
-//! Restart: all pods are renewed. They get what waits in their templates, so the request says what that is.
+//! Restart: all pods are renewed, and get the changes that their templates lack.
 
 use api::Cassandra;
 use api::halt::Halt;
@@ -14,36 +14,71 @@ use crate::step::{Intent, Step, waiting};
 pub(crate) struct Kind;
 
 impl super::Kind for Kind {
-    /// The halt of a roll-back that could not finish protects a ring on two versions. To lift it at the end of a restart would give
-    /// nodes of the target back to the source.
+    /// A ring on two releases is left to an update: its halt is not lifted, and no node gets the template of another release.
     fn check(&self, observed: &Observed) -> Option<Step> {
-        let Halt::Request(_) = Halt::of(observed.cassandra.as_deref()?) else { return None };
-        let message = "the Cassandra is halted by a CassandraOpsRequest that has ended without lifting its halt; one of type \
-                       UpdateVersion with apply: Always takes over, a restart does not";
-        Some(waiting("HaltedByRequest", message.to_owned(), Some("preflight".to_owned())))
+        const TAKES_OVER: &str =
+            "a CassandraOpsRequest of type UpdateVersion with apply: Always takes over, a restart does not";
+        let preflight = Some("preflight".to_owned());
+        let cassandra = observed.cassandra.as_deref()?;
+        if let Halt::Request(_) = Halt::of(cassandra) {
+            let message = format!(
+                "the Cassandra is halted by a CassandraOpsRequest that has ended without lifting its halt; {TAKES_OVER}"
+            );
+            return Some(waiting("HaltedByRequest", message, preflight));
+        }
+        let (ring, version) = (observed.ring.as_ref()?, &observed.current.as_ref()?.spec.version);
+        let (pod, release) = ring.releases.iter().find(|(_, release)| release.to_string() != *version)?;
+        let name = &cassandra.spec.version;
+        let message =
+            format!("pod {pod} runs release {release}, but the Cassandra has version {name}; {TAKES_OVER}");
+        Some(waiting("OtherRelease", message, preflight))
+    }
+
+    fn prepare(&self, observed: &Observed) -> Option<Step> {
+        let unobserved = observed.racks.iter().find(|rack| rack.waits && rack.revision.is_none())?;
+        let message =
+            format!("waits for the controllers to see the template of PetSet {}", unobserved.petset);
+        Some(waiting("AwaitingPetSet", message, Some("preflight".to_owned())))
     }
 
     fn begin(&self, observed: &Observed) -> Step {
         let intent = Intent::Restart(RestartRecord {
             cassandra: observed.cassandra.as_deref().and_then(ResourceExt::uid),
             pods: observed.pods().map(|(_, pod)| pod.uid.clone()).collect(),
+            outdated: observed.racks.iter().filter(|rack| rack.waits).filter_map(named).collect(),
             stopped: None,
         });
-        let waiting = observed.pods().filter(|(rack, pod)| rack.has_other_template_than(pod));
+        let waiting = observed.pods().filter(|(rack, pod)| rack.waits || rack.has_other_template_than(pod));
         let waiting: Vec<&str> = waiting.map(|(_, pod)| pod.name.as_str()).collect();
         let brings = match &*waiting {
             [] => String::new(),
-            pods => format!(
-                "; their template has changed since these were made, which get it now: {}",
-                pods.join(", ")
-            ),
+            pods => {
+                format!("; these lack changes of their template, which they get now: {}", pods.join(", "))
+            }
         };
         Step::Begin { intent, message: format!("started to restart {} pods{brings}", observed.nodes()) }
     }
 }
 
-/// A restart under way. A pod is renewed if it is none of those that there were at the beginning, whoever has renewed it.
+/// A restart under way. A pod is renewed if it is none of those that there were at the beginning, whoever has renewed it, and
+/// has the template that the restart has given to its rack, if any.
 pub(crate) struct Restart<'a>(pub &'a RestartRecord);
+
+impl Restart<'_> {
+    /// Whether this is the template that the rack had, and does not keep.
+    fn is_outdated(&self, rack: &Rack, revision: Option<&String>) -> bool {
+        self.0.outdated.get(&rack.petset).is_some_and(|outdated| Some(outdated) == revision)
+    }
+
+    /// Whether it has given the rack another template.
+    fn is_given(&self, rack: &Rack) -> bool {
+        self.0.outdated.contains_key(&rack.petset) && !self.is_outdated(rack, rack.revision.as_ref())
+    }
+}
+
+fn named(rack: &Rack) -> Option<(String, String)> {
+    Some((rack.petset.clone(), rack.revision.clone()?))
+}
 
 impl Operation for Restart<'_> {
     fn names(&self) -> &'static Names {
@@ -62,20 +97,30 @@ impl Operation for Restart<'_> {
         self.0.stopped.as_deref().map_or(Way::Forward, Way::Stopped)
     }
 
-    fn give(&self, _rack: &Rack) -> Option<Step> {
-        None
+    /// A rack gets what the spec says when its turn comes, and only once: an edit after that waits for the next restart.
+    fn give(&self, rack: &Rack) -> Option<Step> {
+        let is_due = rack.waits && self.is_outdated(rack, rack.revision.as_ref());
+        (is_due && self.0.stopped.is_none()).then(|| Step::SetTemplate { petset: rack.petset.clone() })
+    }
+
+    fn templates(&self, observed: &Observed) -> Option<(bool, String)> {
+        let all = self.0.outdated.len();
+        let updated = observed.racks.iter().filter(|rack| self.is_given(rack)).count();
+        (updated > 0).then(|| (updated == all, format!("{updated} of {all} PetSets have their new template")))
     }
 
     fn has_begun(&self, rack: &Rack) -> bool {
-        rack.pods.iter().any(|pod| self.is_renewed(rack, pod))
+        self.is_given(rack) || rack.pods.iter().any(|pod| self.is_renewed(rack, pod))
     }
 
-    fn is_renewed(&self, _rack: &Rack, pod: &Node) -> bool {
-        !self.0.pods.contains(&pod.uid)
+    fn is_renewed(&self, rack: &Rack, pod: &Node) -> bool {
+        let lacks_template = rack.has_other_template_than(pod) && self.is_outdated(rack, Some(&pod.revision));
+        !self.0.pods.contains(&pod.uid) && !lacks_template
     }
 
     fn is_reached(&self, observed: &Observed) -> bool {
-        self.0.stopped.is_some() || observed.pods().all(|(rack, pod)| self.is_renewed(rack, pod))
+        let given = || observed.racks.iter().all(|rack| self.give(rack).is_none());
+        self.0.stopped.is_some() || (given() && observed.pods().all(|(rack, pod)| self.is_renewed(rack, pod)))
     }
 
     fn can_stop(&self, observed: &Observed, _cassandra: &Cassandra) -> bool {
@@ -87,7 +132,8 @@ impl Operation for Restart<'_> {
     }
 
     fn is_untouched(&self, observed: &Observed, _cassandra: &Cassandra) -> bool {
-        observed.pods().filter(|(_, pod)| self.0.pods.contains(&pod.uid)).count() == observed.nodes()
+        let old = |(rack, pod): &(&Rack, &Node)| self.0.pods.contains(&pod.uid) && !self.has_begun(rack);
+        observed.pods().filter(old).count() == observed.nodes()
     }
 
     fn outcome(&self, observed: &Observed) -> String {

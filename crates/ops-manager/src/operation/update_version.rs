@@ -131,8 +131,13 @@ impl Operation for UpdateVersion<'_> {
 
     fn give(&self, rack: &Rack) -> Option<Step> {
         let goal = self.goal();
-        (!goal.has_image(rack))
-            .then(|| Step::SetImage { petset: rack.petset.clone(), image: goal.release.image.clone() })
+        let [old, new] =
+            if goal.back { [&self.0.target, &self.0.source] } else { [&self.0.source, &self.0.target] };
+        (!goal.has_image(rack)).then(|| Step::SetImage {
+            petset: rack.petset.clone(),
+            image: new.image.clone(),
+            users: old.run_as_user.zip(new.run_as_user).map(<[i64; 2]>::from),
+        })
     }
 
     fn templates(&self, observed: &Observed) -> Option<(bool, String)> {
@@ -156,7 +161,7 @@ impl Operation for UpdateVersion<'_> {
 
     fn wrong(&self, pod: &Node, release: &Version) -> Option<String> {
         let goal = self.goal();
-        let Release { name, version, image } = goal.release;
+        let Release { name, version, image, .. } = goal.release;
         let holds = release.to_string();
         if goal.back {
             // The cache may still show a pod as it was before the update renewed it. Any other release is ignored: a node of

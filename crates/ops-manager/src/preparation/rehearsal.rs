@@ -17,17 +17,17 @@ use operator::{Object, WriteError};
 use crate::context::Context;
 use crate::observe::{Admission, Observed, Rack};
 
-/// Checks one pod of each rack, and the objects that it mounts.
-///
-/// `image` is that of the renewed pods; `None`: that of their template.
-pub(crate) async fn ask(context: &Context, observed: &Observed, image: Option<&str>) -> Admission {
+/// Checks one pod of each rack, and the objects that it mounts. `petsets` have the templates of the renewed pods.
+pub(crate) async fn ask(context: &Context, observed: &Observed, petsets: &[PetSet]) -> Admission {
     let namespace = observed.request.namespace().unwrap_or_default();
-    for rack in &observed.racks {
-        let Some(petset) = context.petsets.get(&namespace, &rack.petset) else { continue };
-        if let Some(lack) = lack(context, &namespace, &petset, rack).await {
+    for petset in petsets {
+        let Some(rack) = observed.racks.iter().find(|rack| rack.petset == petset.name_any()) else {
+            continue;
+        };
+        if let Some(lack) = lack(context, &namespace, petset, rack).await {
             return Admission::Refused(lack);
         }
-        let rehearsal = pod(&petset, image);
+        let rehearsal = pod(petset);
         match context.operator.writer.rehearse(&rehearsal).await {
             Err(WriteError::Refused { message, .. }) if is_about_the_pod(&message) => {
                 return Admission::Refused(format!(
@@ -48,18 +48,11 @@ pub(crate) async fn ask(context: &Context, observed: &Observed, image: Option<&s
 }
 
 /// The first pod of a PetSet as its StatefulSet would create it, under an unused name.
-fn pod(petset: &PetSet, image: Option<&str>) -> Pod {
+fn pod(petset: &PetSet) -> Pod {
     let template = &petset.spec.template;
     let first = names::pod(&petset.name_any(), 0);
     let metadata = template.metadata.clone().unwrap_or_default();
     let mut spec: PodSpec = template.spec.clone().unwrap_or_default();
-    if let Some(image) = image {
-        let give = |containers: &mut Vec<Container>, name: &str| {
-            containers.iter_mut().filter(|c| c.name == name).for_each(|c| c.image = Some(image.to_owned()));
-        };
-        give(&mut spec.containers, names::CONTAINER);
-        spec.init_containers.iter_mut().for_each(|containers| give(containers, names::INIT_CONTAINER));
-    }
     let claims = petset.spec.volume_claim_templates.iter().flatten().map(ResourceExt::name_any);
     let volumes = claims.map(|claim| Volume {
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {

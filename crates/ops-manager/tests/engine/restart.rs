@@ -9,7 +9,7 @@ use ops_manager::step::Step;
 use ops_manager::turn::Turn;
 use rstest::rstest;
 
-use super::world::World;
+use super::world::{World, replace};
 
 const TOO_LONG: SignedDuration = SignedDuration::from_mins(31);
 
@@ -65,18 +65,68 @@ fn a_restart_survives_a_crash_after_every_step() {
     }
 }
 
-/// The user has edited the template, and no pod has it yet.
+fn gives(step: &Step, rack: &str) -> bool {
+    matches!(step, Step::SetTemplate { petset } if *petset == format!("db-rack-{rack}"))
+}
+
+/// The user has edited the templates of two racks.
 #[test]
-fn a_restart_brings_what_waits_in_the_template_and_says_so() {
-    let mut world = world(1);
-    world.edit = " with an edit";
-    for rack in &mut world.racks {
-        rack.revision = Some("cassandra:4.1.10 with an edit".to_owned());
-    }
-    world.run();
+fn a_restart_brings_the_changes_that_the_templates_lack_rack_by_rack_and_says_so() {
+    let mut world = world(2);
+    world.racks[0].waits = true;
+    world.racks[2].waits = true;
+    let steps = world.run();
     assert_eq!(world.phase(), Phase::Successful);
     let said = world.says("Restart");
-    assert!(said.contains("get it now: db-rack-a-0, db-rack-b-0, db-rack-c-0"), "{said}");
+    assert!(said.contains("get now: db-rack-a-0, db-rack-a-1, db-rack-c-0, db-rack-c-1"), "{said}");
+    let given = |rack: &str| steps.iter().position(|step| gives(step, rack));
+    let evicted = |name: &str| {
+        steps
+            .iter()
+            .position(|step| matches!(step, Step::Evict { pod } if pod.name == format!("db-rack-{name}")))
+    };
+    assert!(given("a") < evicted("a-0") && evicted("b-1") < given("c") && given("c") < evicted("c-0"));
+    assert_eq!(given("b"), None);
+    assert_eq!(world.evicted.len(), 6);
+    let revisions: Vec<_> = world.racks.iter().map(|rack| rack.pods[1].revision.as_str()).collect();
+    let (edited, old) = ("cassandra:4.1.10 with an edit", "cassandra:4.1.10");
+    assert_eq!(revisions, [edited, old, edited]);
+}
+
+#[test]
+fn a_template_that_its_pod_does_not_come_back_with_reaches_no_other_rack() {
+    let mut world = world(1);
+    world.racks.iter_mut().for_each(|rack| rack.waits = true);
+    world.bad.insert("cassandra:4.1.10".to_owned());
+    world.run();
+    assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
+    assert_eq!(world.edited.iter().collect::<Vec<_>>(), ["db-rack-a"]);
+}
+
+/// The user edits again while the first racks are renewed.
+#[test]
+fn an_edit_during_a_restart_waits_for_the_next_one_where_the_rack_has_its_template() {
+    let mut world = world(1);
+    world.racks[0].waits = true;
+    world.until(|world| world.evicted.len() == 2);
+    world.racks.iter_mut().for_each(|rack| rack.waits = true);
+    let steps = world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+    assert!(!steps.iter().any(|step| matches!(step, Step::SetTemplate { .. })), "{steps:?}");
+    assert_eq!(world.evicted.len(), 3);
+}
+
+/// A pod has died by itself, and has come back with the template of before, before its rack's turn.
+#[test]
+fn a_pod_that_came_back_with_the_old_template_is_renewed() {
+    let mut world = world(1);
+    world.racks[2].waits = true;
+    world.until(|world| world.evicted.len() == 1);
+    world.racks[2].pods[0].uid.push_str("/again");
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
+    assert_eq!(world.evicted, ["db-rack-a-0", "db-rack-c-0", "db-rack-b-0"], "its rack has begun");
+    assert_eq!(world.racks[2].pods[0].revision, "cassandra:4.1.10 with an edit");
 }
 
 #[test]
@@ -161,6 +211,20 @@ fn a_restart_does_not_take_over_the_halt_of_a_roll_back_that_could_not_finish() 
     world.run();
     assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::Request("of-the-roll-back".to_owned())));
     assert!(world.evicted.is_empty() && world.says("Failed").contains("Nothing was touched"));
+}
+
+#[test]
+fn a_ring_on_two_releases_is_not_restarted() {
+    let mut world = world(1);
+    world.request.spec.apply = Apply::Always;
+    replace(&mut world.racks[1].pods[0], "cassandra:5.0.6");
+    world.run();
+    let waiting = world.says("Waiting");
+    assert!(
+        waiting.contains("pod db-rack-b-0 runs release 5.0.6, but the Cassandra has version 4.1.10"),
+        "{waiting}"
+    );
+    assert!(world.evicted.is_empty());
 }
 
 /// A pod that somebody else has renewed meanwhile need not be renewed again.

@@ -35,19 +35,18 @@ fn under_a_webhook_that_rewrites_images_only_what_was_renewed_goes_back() {
     assert!(world.images().iter().all(|image| *image == "harbor.example.com/cassandra:4.1.10"));
 }
 
-/// The user has edited the template before the update, and no pod has it yet.
+/// The user has edited the templates before the update.
 #[test]
-fn an_edit_that_waits_for_a_restart_reaches_no_pod_that_a_failed_update_has_not_renewed() {
+fn an_edit_that_waits_for_a_restart_is_brought_by_no_update() {
     let mut world = World::new(1);
-    world.edit = " with an edit";
-    for rack in &mut world.racks {
-        rack.revision = Some("cassandra:4.1.10 with an edit".to_owned());
-    }
+    world.racks.iter_mut().for_each(|rack| rack.waits = true);
     world.bad.insert("cassandra:5.0.6".to_owned());
     world.run();
     assert_eq!((world.phase(), world.halt()), (Phase::Failed, Halt::None));
     assert_eq!(world.evicted, pods(&["a-0", "a-0"]));
     assert!(world.says("Failed").contains("whole on version 4.1.10"), "{}", world.says("Failed"));
+    assert!(world.edited.is_empty() && world.racks.iter().all(|rack| rack.waits));
+    assert_eq!(world.racks[0].pods[0].revision, "cassandra:4.1.10", "exactly what it ran before");
 }
 
 /// The request began under a release of the ops-manager that went by images.

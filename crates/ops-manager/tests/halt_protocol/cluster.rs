@@ -28,7 +28,7 @@ pub struct Database {
     /// The request named by the annotation.
     pub mark: Option<usize>,
     pub version: Version,
-    /// The user has changed something that must be applied to the PetSets.
+    /// The user has changed something of the templates, and something else of the PetSets.
     pub edited: bool,
     pub deleted: bool,
     pub told: Told,
@@ -45,6 +45,8 @@ pub struct Told {
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct PetSet {
+    /// It has an edit that concerns no template.
+    pub edited: bool,
     pub template: Template,
     /// The template that the controllers have observed and make new pods from.
     pub followed: Template,
@@ -92,8 +94,8 @@ pub struct Status {
 pub enum Record {
     /// The source, the revisions of its pods, and whether it is being rolled back.
     Update { source: Version, before: BTreeSet<Template>, back: bool },
-    /// Numbers and UIDs of the pods, and whether it was stopped.
-    Restart { pods: BTreeSet<(usize, u8)>, stopped: bool },
+    /// Numbers and UIDs of the pods, the template that the restart replaces, and whether it was stopped.
+    Restart { pods: BTreeSet<(usize, u8)>, outdated: Option<Template>, stopped: bool },
 }
 
 /// All content of the API server.
@@ -121,13 +123,15 @@ pub enum Change {
     Resume,
     SetVersion(Version),
     SetImage(usize, Version),
+    SetTemplate(usize, Template),
     Evict(usize),
     /// Sets (`true`) or removes the finalizer of a request.
     Hold(usize, bool),
     Report(usize, Status),
     /// The provisioner writes its status.
     Tell(Told),
-    Apply(usize, Template),
+    /// The provisioner applies a PetSet: the template that it has as far as the provisioner knows, and an edit of the rest.
+    Apply(usize, Template, bool),
     /// The PetSets and their pods are deleted.
     Dismantle,
     /// The finalizer of the Cassandra is removed, and so the Cassandra is gone.
@@ -144,7 +148,9 @@ impl Change {
             | Self::Tell(_)
             | Self::Dismantle
             | Self::LetGo => Object::Database,
-            Self::SetImage(rack, _) | Self::Apply(rack, ..) => Object::PetSet(*rack),
+            Self::SetImage(rack, _) | Self::SetTemplate(rack, _) | Self::Apply(rack, ..) => {
+                Object::PetSet(*rack)
+            }
             Self::Evict(pod) => Object::Pod(*pod),
             Self::Hold(request, _) | Self::Report(request, _) => Object::Request(*request),
         }
@@ -152,6 +158,13 @@ impl Change {
 }
 
 const OLD: Template = Template { image: Version::Old, edited: false };
+
+impl Database {
+    /// The template that follows from its spec.
+    pub fn template(&self) -> Template {
+        Template { image: self.version, edited: self.edited }
+    }
+}
 
 impl Cluster {
     /// A Ready ring at the old version, and one request.
@@ -167,7 +180,7 @@ impl Cluster {
                 deleted: false,
                 told,
             }),
-            petsets: vec![PetSet { template: OLD, followed: OLD }; RACKS],
+            petsets: vec![PetSet { edited: false, template: OLD, followed: OLD }; RACKS],
             pods: vec![Pod { template: OLD, is: Is::Up, uid: 0 }; RACKS * PODS_PER_RACK],
             requests: std::array::from_fn(|i| (i == 0).then(Request::new)),
         }
@@ -192,7 +205,11 @@ impl Cluster {
                 }
             }
             Change::SetImage(rack, image) => self.petsets[*rack].template.image = *image,
-            Change::Apply(rack, template) => self.petsets[*rack].template = *template,
+            Change::SetTemplate(rack, template) => self.petsets[*rack].template = *template,
+            Change::Apply(rack, template, edited) => {
+                self.petsets[*rack] =
+                    PetSet { template: *template, edited: *edited, ..self.petsets[*rack].clone() };
+            }
             Change::Evict(pod) if self.budget_allows(*pod) => self.pods[*pod].is = Is::Leaving,
             Change::Evict(_) => {}
             Change::Hold(request, held) => {

@@ -16,10 +16,12 @@ pub mod property {
     pub const HALTED: &str = "nothing is updated without a halt";
     pub const USERS_HALT: &str = "no operator lifts the user's halt";
     pub const TRUE_VERSION: &str = "spec.version is what all pods run";
-    pub const ALL_RENEWED: &str = "a restart that succeeds has renewed every pod";
+    pub const ALL_RENEWED: &str =
+        "a restart that succeeds has renewed every pod, from its new template if it has one";
+    pub const HELD: &str = "the provisioner changes no template of a ring in use";
     pub const ENDS: &str = "every run ends resumed or says why";
-    pub const ALL: [&str; 8] =
-        [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ALL_RENEWED, ENDS];
+    pub const ALL: [&str; 9] =
+        [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ALL_RENEWED, HELD, ENDS];
 }
 
 /// What is remembered only to judge; no part of the system sees it.
@@ -53,8 +55,10 @@ pub enum Breach {
     UsersHalt,
     /// `spec.version` names a version that not all pods run.
     UntrueVersion,
-    /// A restart succeeded, and a pod is still the one that there was before.
+    /// A restart succeeded, and a pod is still the one that there was before, or has the template of before.
     NotRenewed,
+    /// The provisioner changed the template of a PetSet.
+    Template,
 }
 
 impl State {
@@ -63,7 +67,9 @@ impl State {
         let halt_of =
             before.database.as_ref().filter(|database| database.halted).and_then(|database| database.mark);
         let ours = match &write.change {
-            Change::SetImage(..) | Change::Evict(_) | Change::SetVersion(_) => write.of,
+            Change::SetImage(..) | Change::SetTemplate(..) | Change::Evict(_) | Change::SetVersion(_) => {
+                write.of
+            }
             _ => None,
         };
         if let Some(request) = ours {
@@ -77,10 +83,15 @@ impl State {
         match &write.change {
             Change::Halt(request) if history.promised => history.answered[*request] = true,
             // A late write may arrive before the answer; the PetSet is then looked at again after the answer.
-            Change::SetImage(rack, _) if halt_of.is_some() && !late && !history.overruled => {
+            Change::SetImage(rack, _) | Change::SetTemplate(rack, _)
+                if halt_of.is_some() && !late && !history.overruled =>
+            {
                 history.taken.insert(*rack);
             }
-            Change::Apply(rack, ..) => {
+            Change::Apply(rack, template, _) => {
+                if before.petsets[*rack].template != *template {
+                    history.breaches.insert(Breach::Template);
+                }
                 if history.promised && !late {
                     history.breaches.insert(Breach::WroteUnderHalt);
                 }
@@ -107,10 +118,16 @@ impl State {
             }
             Change::Report(
                 _,
-                Status { phase: Phase::Successful, record: Some(Record::Restart { pods, .. }), .. },
+                Status {
+                    phase: Phase::Successful, record: Some(Record::Restart { pods, outdated, .. }), ..
+                },
             ) => {
-                let kept =
-                    |(pod, uid): &(usize, u8)| before.pods.get(*pod).is_some_and(|pod| pod.uid == *uid);
+                let kept = |(pod, uid): &(usize, u8)| {
+                    before
+                        .pods
+                        .get(*pod)
+                        .is_some_and(|pod| pod.uid == *uid || Some(pod.template) == *outdated)
+                };
                 if pods.iter().any(kept) {
                     history.breaches.insert(Breach::NotRenewed);
                 }

@@ -111,9 +111,15 @@ impl Model for Halts {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        [vec![], vec![Version::New], vec![Version::Old, Version::New]]
-            .map(|bad| State::new(self.bounds, bad, self.types.contains(&OpsType::Restart)))
-            .into()
+        let state = |bad| {
+            let mut state = State::new(self.bounds, bad, self.types.contains(&OpsType::Restart));
+            // So that the provisioner has something to write when a part of the protocol is missing.
+            if let Some(database) = &mut state.cluster.database {
+                database.edited = self.breakage.is_some();
+            }
+            state
+        };
+        [vec![], vec![Version::New], vec![Version::Old, Version::New]].map(state).into()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -146,6 +152,7 @@ impl Model for Halts {
             Property::always(property::USERS_HALT, |_, s| never(s, Breach::UsersHalt)),
             Property::always(property::TRUE_VERSION, |_, s| never(s, Breach::UntrueVersion)),
             Property::always(property::ALL_RENEWED, |_, s| never(s, Breach::NotRenewed)),
+            Property::always(property::HELD, |_, s| never(s, Breach::Template)),
             Property::always(property::ENDS, Self::ends_well),
             Property::sometimes("a request succeeds", |_, s| first(s, |it| it.phase == Phase::Successful)),
             Property::sometimes("a request fails", |_, s| {

@@ -1,6 +1,6 @@
 //! The two operators, one request to the API server at a time. The shipped code makes their decisions.
 
-use crate::cluster::{Change, Cluster, Database, Object, Request, Template, Told};
+use crate::cluster::{Change, Cluster, Database, Object, Request, Told};
 use crate::shipped::Shipped;
 use crate::state::{Round, State, Work, Write};
 use crate::{Breakage, RACKS};
@@ -122,15 +122,14 @@ fn begin(state: &mut State, shipped: &Shipped) -> Option<Round> {
     round(database, answer.and_then(write))
 }
 
-/// Applies the next PetSet, if it differs from what the reconcile wants.
+/// Applies the next PetSet, if it differs from what the reconcile wants. A ring in use keeps its template.
 fn apply(state: &State, round: &Round) -> Option<Write> {
     let view = state.view(state.provisioner.cache.as_ref());
     let petset = view.cluster.petsets.get(round.rack)?;
-    let Database { version, edited, .. } = round.database;
-    let template = Template { image: version, edited };
+    let edited = round.database.edited;
     let current = view.is_current(Object::PetSet(round.rack));
-    (petset.template != template).then_some(Write {
-        change: Change::Apply(round.rack, template),
+    (petset.edited != edited).then_some(Write {
+        change: Change::Apply(round.rack, petset.template, edited),
         of: None,
         current,
     })

@@ -21,9 +21,7 @@ use ops_manager::observe::{Admission, Observed, Rack};
 use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
-use crate::cluster::{
-    Change, Cluster, Database, Is, PetSet, Pod, Record, Request, Status, Template, Version,
-};
+use crate::cluster::{Change, Cluster, Database, Is, Pod, Record, Request, Status, Template, Version};
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
 
 const FAILED: &str = "Failed";
@@ -91,7 +89,7 @@ impl Shipped {
             cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, number))),
             current: seen.database.as_ref().map(|database| self.version(database.version)),
             target: Some(self.version(Version::New)),
-            racks: self.racks(&seen.petsets, &seen.pods),
+            racks: self.racks(seen, &seen.pods),
             pull_pods: vec![],
             ring: None,
             admission: Some(Admission::Fine),
@@ -99,28 +97,29 @@ impl Shipped {
         };
         let mut step = next_step(&observed);
         if step == Step::Probe {
-            observed.ring = Some(fixtures::ring(&self.racks(&seen.petsets, nodes)));
+            observed.ring = Some(fixtures::ring(&self.racks(seen, nodes)));
             step = next_step(&observed);
         }
         let told = !matches!(step, Step::Done | Step::Release);
         Verdict {
-            change: self.change(number, &observed, &step),
+            change: self.change(number, seen, &observed, &step),
             status: told.then(|| self.status(&observed, &step)),
         }
     }
 
-    fn change(&self, request: usize, seen: &Observed, step: &Step) -> Option<Change> {
+    fn change(&self, request: usize, cluster: &Cluster, seen: &Observed, step: &Step) -> Option<Change> {
         let version =
             |image: &str| if image == self.versions[0].spec.db.image { Version::Old } else { Version::New };
+        let rack = |petset: &str| seen.racks.iter().position(|rack| rack.petset == petset);
         match step {
             Step::Begin { .. } => seen.request.finalizers().is_empty().then_some(Change::Hold(request, true)),
             Step::Release => Some(Change::Hold(request, false)),
             Step::Halt => Some(Change::Halt(request)),
             Step::Resume => Some(Change::Resume),
             Step::SetVersion { name } => Some(Change::SetVersion(version(&fixtures::image(name)))),
-            Step::SetImage { petset, image } => {
-                let rack = seen.racks.iter().position(|rack| rack.petset == *petset)?;
-                Some(Change::SetImage(rack, version(image)))
+            Step::SetImage { petset, image, .. } => Some(Change::SetImage(rack(petset)?, version(image))),
+            Step::SetTemplate { petset } => {
+                Some(Change::SetTemplate(rack(petset)?, cluster.database.as_ref()?.template()))
             }
             Step::Evict { pod } => {
                 let mut pods = seen.racks.iter().flat_map(|rack| &rack.pods);
@@ -242,9 +241,12 @@ impl Shipped {
                     roll_back: why(*back),
                 });
             }
-            Some(Record::Restart { pods, stopped }) => {
+            Some(Record::Restart { pods, outdated, stopped }) => {
                 let pods = pods.iter().map(|(pod, uid)| uid_of(*pod, *uid)).collect();
-                status.restart = Some(RestartRecord { cassandra: None, pods, stopped: why(*stopped) });
+                let petset = || fixtures::rack(NAMES[0], 0).petset;
+                let outdated = outdated.iter().map(|template| (petset(), self.revision(*template))).collect();
+                let stopped = why(*stopped);
+                status.restart = Some(RestartRecord { cassandra: None, pods, outdated, stopped });
             }
             None => {}
         }
@@ -274,12 +276,12 @@ impl Shipped {
     fn recorded(&self, status: &CassandraOpsRequestStatus) -> Option<Record> {
         let all =
             [Version::Old, Version::New].map(|image| [false, true].map(|edited| Template { image, edited }));
+        let of = |revision: &String| {
+            all.as_flattened().iter().find(|it| self.revision(**it) == *revision).copied()
+        };
         if let Some(record) = &status.update_version {
             let old = record.source.name == self.versions[0].name_any();
             let before = record.before.iter().flatten();
-            let of = |revision: &String| {
-                all.as_flattened().iter().find(|it| self.revision(**it) == *revision).copied()
-            };
             return Some(Record::Update {
                 source: if old { Version::Old } else { Version::New },
                 before: before.filter_map(of).collect(),
@@ -293,21 +295,24 @@ impl Shipped {
         };
         Some(Record::Restart {
             pods: record.pods.iter().filter_map(pod).collect(),
+            outdated: record.outdated.values().find_map(of),
             stopped: record.stopped.is_some(),
         })
     }
 
-    fn racks(&self, petsets: &[PetSet], pods: &[Pod]) -> Vec<Rack> {
+    fn racks(&self, seen: &Cluster, pods: &[Pod]) -> Vec<Rack> {
         let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let image = |version: Version| self.version(version).spec.db.image.clone();
         let mut pods = pods.iter().enumerate();
         let mut racks: Vec<Rack> = self.racks.iter().map(|name| fixtures::rack(name, replicas)).collect();
         for (number, rack) in racks.iter_mut().enumerate() {
-            let petset = petsets.get(number);
+            let petset = seen.petsets.get(number);
+            let wanted = seen.database.as_ref().map(Database::template);
             rack.never_pulls = true;
             rack.image = petset.map(|petset| image(petset.template.image));
             let observed = petset.filter(|petset| petset.followed == petset.template);
             rack.revision = observed.map(|petset| self.revision(petset.template));
+            rack.waits = petset.zip(wanted).is_some_and(|(petset, wanted)| petset.template != wanted);
             rack.pods = iter::zip(&rack.pods, pods.by_ref())
                 .map(|(blank, (place, pod))| Node {
                     uid: uid_of(place, pod.uid),
@@ -337,7 +342,12 @@ fn statement(type_: &str, status: bool, reason: &str, generation: Option<i64>) -
 
 fn release(version: &CassandraVersion) -> Release {
     let spec = &version.spec;
-    Release { name: version.name_any(), version: spec.version.clone(), image: spec.db.image.clone() }
+    Release {
+        name: version.name_any(),
+        version: spec.version.clone(),
+        image: spec.db.image.clone(),
+        run_as_user: None,
+    }
 }
 
 /// Time stands still; only the time limits of steps run out, at any moment.

@@ -88,8 +88,8 @@ pub struct World {
     pub evicted: Vec<String>,
     /// What a webhook puts before the image of every new pod.
     pub rewrites: &'static str,
-    /// An edit of the templates, which waits for a restart of the pods: the end of their revisions.
-    pub edit: &'static str,
+    /// PetSets whose template has an edit.
+    pub edited: BTreeSet<String>,
     /// Every pair of pod and image that has run.
     pub ran: BTreeSet<(String, String)>,
     renewals: u32,
@@ -129,7 +129,7 @@ impl World {
             unfinished: vec![],
             evicted: vec![],
             rewrites: "",
-            edit: "",
+            edited: BTreeSet::new(),
             ran: BTreeSet::new(),
             renewals: 0,
         }
@@ -205,6 +205,10 @@ impl World {
         }
     }
 
+    fn rack(&mut self, petset: &str) -> &mut Rack {
+        self.racks.iter_mut().find(|rack| rack.petset == petset).expect("it is there")
+    }
+
     fn ring(&self) -> Ring {
         let mut ring = fixtures::ring(&self.racks);
         ring.problems.extend(self.problems.iter().cloned());
@@ -215,8 +219,10 @@ impl World {
 
     fn perform(&mut self, step: &Step) -> Option<String> {
         let uid = self.request.uid().unwrap_or_default();
-        let changes_ring =
-            matches!(step, Step::SetImage { .. } | Step::Evict { .. } | Step::SetVersion { .. });
+        let changes_ring = matches!(
+            step,
+            Step::SetImage { .. } | Step::SetTemplate { .. } | Step::Evict { .. } | Step::SetVersion { .. }
+        );
         if changes_ring {
             let cassandra = self.cassandra.as_ref().expect("nothing is changed without a Cassandra");
             assert!(Halt::of(cassandra).is_of(&uid), "{step:?} without a halt of its own");
@@ -251,9 +257,12 @@ impl World {
                 cassandra.spec.version.clone_from(name);
                 bump(cassandra);
             }
-            Step::SetImage { petset, image } => {
-                let rack = self.racks.iter_mut().find(|rack| rack.petset == *petset).expect("it is there");
-                give(rack, Some(image));
+            Step::SetImage { petset, image, .. } => give(self.rack(petset), Some(image)),
+            Step::SetTemplate { petset } => {
+                let rack = self.rack(petset);
+                assert!(std::mem::take(&mut rack.waits), "{petset} has its template");
+                rack.revision = None;
+                self.edited.insert(petset.clone());
             }
             Step::Evict { .. } if self.budget.is_some() => return self.budget.clone(),
             Step::Evict { pod } if self.keeps_unhealthy && self.others_down(&pod.name) > 0 => {
@@ -310,7 +319,8 @@ impl World {
         for rack in &mut self.racks {
             moved |= rack.revision.is_none();
             let image = rack.image.clone().unwrap_or_default();
-            let revision = rack.revision.get_or_insert_with(|| format!("{image}{}", self.edit)).clone();
+            let edit = if self.edited.contains(&rack.petset) { " with an edit" } else { "" };
+            let revision = rack.revision.get_or_insert_with(|| format!("{image}{edit}")).clone();
             for pod in &mut rack.pods {
                 if pod.terminating
                     && let Some(held) = self.held.get(&pod.name)
@@ -371,14 +381,6 @@ impl World {
             if let Some(statement) = statement {
                 condition::set(&mut status.conditions, statement, &Time(self.now));
             }
-        }
-        if halt::provisioner_may_write(cassandra) {
-            // The image of the version in the spec goes into every template.
-            let image = self.catalog.get(&cassandra.spec.version).map(|v| v.spec.db.image.clone());
-            self.racks
-                .iter_mut()
-                .filter(|rack| rack.image != image)
-                .for_each(|rack| give(rack, image.as_deref()));
         }
         before != cassandra.status
     }

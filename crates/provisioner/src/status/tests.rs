@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use api::halt::WritePermit;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -40,7 +41,8 @@ fn verdict(accepting: bool, ready: bool, failures: u32) -> Verdict {
 }
 
 fn next(cassandra: &Cassandra, observed: &Observed, verdict: Option<&Verdict>) -> Cassandra {
-    let findings = Findings { observed, refusal: None, not_applied: None, flaws: None, verdict };
+    let waiting = WritePermit::of(cassandra).map(|_| &[][..]);
+    let findings = Findings { observed, refusal: None, not_applied: None, waiting, flaws: None, verdict };
     Cassandra { status: Some(of(cassandra, &findings, &at(1))), ..cassandra.clone() }
 }
 
@@ -137,8 +139,14 @@ fn a_process_that_has_not_asked_yet_changes_nothing() {
 fn a_refusal_is_told_and_leaves_a_running_ring_ready() {
     let refusal = Refusal::new("VersionNotFound", "there is no CassandraVersion \"9\"".to_owned());
     let told = |cassandra: &Cassandra, observed: &Observed| {
-        let findings =
-            Findings { observed, refusal: Some(&refusal), not_applied: None, flaws: None, verdict: None };
+        let findings = Findings {
+            observed,
+            refusal: Some(&refusal),
+            not_applied: None,
+            waiting: None,
+            flaws: None,
+            verdict: None,
+        };
         Cassandra { status: Some(of(cassandra, &findings, &at(1))), ..cassandra.clone() }
     };
     let new = told(&cassandra(&json!({})), &seen(None));
@@ -187,7 +195,10 @@ fn pods_of_another_template_are_named_until_they_are_renewed() {
     observed.pods[0].outdated = true;
     let told = next(&ready(), &observed, None);
     let (status, _, message) = says(&told, "RestartRequired");
-    assert!(status == "True" && message.contains("than their PetSet has now: db-0. "), "{message}");
+    assert!(
+        status == "True" && message.contains("Pods that lack changes of their template: db-0. "),
+        "{message}"
+    );
     assert_eq!(phase(&told), Some(Phase::Ready));
 
     let mut renewed = ready();

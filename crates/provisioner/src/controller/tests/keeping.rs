@@ -191,3 +191,89 @@ async fn a_restored_ring_without_owners_is_adopted() {
     owned::<Secret>(&api, &uid, 1);
     assert_eq!(cluster_name(&api), "db");
 }
+
+/// As after the first time that all nodes were Ready.
+fn is_in_use(api: &FakeApi) {
+    api.change(NAMESPACE, "db", |cassandra: &mut Cassandra| {
+        let provisioned = condition::Statement {
+            type_: condition_type::PROVISIONED.to_owned(),
+            status: true,
+            reason: "DatabaseSuccessfullyProvisioned".to_owned(),
+            message: String::new(),
+            generation: None,
+        };
+        let status = cassandra.status.get_or_insert_default();
+        condition::set(
+            &mut status.conditions,
+            provisioned,
+            &serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap(),
+        );
+    });
+}
+
+fn edit_template(api: &FakeApi, rack: usize) {
+    api.change(NAMESPACE, "db", |cassandra: &mut Cassandra| {
+        let container = json!({ "name": "cassandra", "env": [{ "name": "EDITED", "value": "yes" }] });
+        let template = json!({ "spec": { "containers": [container] } });
+        cassandra.spec.topology.as_mut().unwrap().rack[rack].pod_template =
+            serde_json::from_value(template).unwrap();
+    });
+}
+
+fn templates(api: &FakeApi) -> Vec<Value> {
+    api.list::<PetSet>().iter().map(|petset| serde_json::to_value(&petset.spec.template).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_ring_in_use_keeps_its_templates_and_says_what_they_lack() {
+    let (api, states) = (durable(&json!({})), RingStates::default());
+    begin(&api, &states).await;
+    is_in_use(&api);
+    let before = templates(&api);
+    edit_template(&api, 1);
+    api.change::<PetSet>(NAMESPACE, "db-rack-b", |petset| petset.spec.replicas = Some(7));
+    api.forget_requests();
+    step(&api, &states).await.unwrap();
+    assert_eq!(templates(&api), before);
+    assert_eq!(
+        api.get::<PetSet>(NAMESPACE, "db-rack-b").unwrap().spec.replicas,
+        Some(1),
+        "the rest is kept up"
+    );
+    let (reason, message) = condition(&api, condition_type::RESTART_REQUIRED);
+    assert_eq!(reason, "TemplateChanged");
+    assert!(message.contains("in spec.containers[cassandra].env[EDITED]): db-rack-b-0. "), "{message}");
+
+    api.forget_requests();
+    step(&api, &states).await.unwrap();
+    let of_petsets = api.writes().into_iter().filter(|write| write.path.contains("/petsets/")).count();
+    assert_eq!(of_petsets, 0, "what waits costs no write");
+}
+
+#[rstest]
+#[case::that_was_never_ready(false)]
+#[case::without_volumes(true)]
+#[tokio::test]
+async fn a_ring_gets_an_edit_at_once(#[case] in_use: bool) {
+    let (api, states) = (if in_use { fake(&json!({})) } else { durable(&json!({})) }, RingStates::default());
+    begin(&api, &states).await;
+    if in_use {
+        is_in_use(&api);
+    }
+    edit_template(&api, 0);
+    step(&api, &states).await.unwrap();
+    assert!(templates(&api)[0].to_string().contains("EDITED"));
+}
+
+#[tokio::test]
+async fn a_template_that_somebody_else_has_edited_is_put_back() {
+    let (api, states) = (durable(&json!({})), RingStates::default());
+    begin(&api, &states).await;
+    is_in_use(&api);
+    let before = templates(&api);
+    api.change::<PetSet>(NAMESPACE, "db-rack-a", |petset| {
+        petset.spec.template.spec.as_mut().unwrap().containers[0].image = Some("theirs:1".to_owned());
+    });
+    step(&api, &states).await.unwrap();
+    assert_eq!(templates(&api), before);
+}
