@@ -326,6 +326,20 @@ pub struct CassandraStatus {
     /// Host id of each node that has joined the ring, by pod. One that starts without its data takes its place again by it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", rename = "hostIDs")]
     pub host_ids: BTreeMap<String, String>,
+    /// The stored configuration, which a pod has once it is renewed with its present template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<StoredConfiguration>,
+}
+
+/// The configuration of the nodes as the provisioner has stored it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredConfiguration {
+    /// Key of each file in the Secret of the settings, by the name of the file.
+    pub keys: BTreeMap<String, String>,
+    /// Resource version of the Secret `spec.configuration.secretName` when its content was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<String>,
 }
 
 /// The state of a Cassandra in one word.

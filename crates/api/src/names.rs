@@ -29,6 +29,8 @@ pub const DEFAULT_PLACEMENT_POLICY: &str = "default";
 
 /// Volume of the operator's settings.
 pub const CONFIG_VOLUME: &str = "operator-config";
+/// Volume of the user's settings that come from a Secret.
+pub const CUSTOM_CONFIG_VOLUME: &str = "custom-config";
 /// Annotation on PetSets and volume claims: name of the cluster that the data belongs to.
 pub const CLUSTER_NAME: &str = "kubedb.com/cluster-name";
 /// Annotation on PetSets and volume claims: `num_tokens` that the ring was created with.

@@ -5,11 +5,13 @@
 mod account;
 mod auth;
 mod binding;
-mod config;
 mod configuration;
 mod disruption;
+mod hash;
 mod kept;
+mod lack;
 mod members;
+mod operator_settings;
 mod petset;
 mod pod;
 mod refusal;
@@ -19,13 +21,17 @@ mod services;
 mod template;
 mod unfit;
 
+use std::collections::BTreeMap;
+
 use api::{AppBinding, CassandraVersion, PetSet};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use auth::{Malformed, credentials, secret as auth_secret, to_keep};
-pub use configuration::lack;
+pub use configuration::{Configuration, Keys, Mounted, Stored, first_keys, mounted, mounted_by};
 pub use kept::{Kept, noted};
+pub use lack::lack;
 pub use petset::given;
 pub use refusal::Refusal;
 pub use resolved::{DATACENTER, Login, Rack, Resolved, racks};
@@ -36,7 +42,7 @@ pub use unfit::unfit;
 pub struct Objects {
     /// ServiceAccount of the pods; `None` if the user names another one.
     pub account: Option<ServiceAccount>,
-    /// The operator's and the user's inline settings.
+    /// The files of the configuration.
     pub config: Secret,
     /// The Service for clients, and for each PetSet one that gives its pods their names.
     pub services: Vec<Service>,
@@ -48,21 +54,32 @@ pub struct Objects {
     pub binding: AppBinding,
 }
 
-/// Builds all objects. `image` is that of `render-config`.
-pub fn objects(resolved: &Resolved, version: &CassandraVersion, image: &str) -> Objects {
+/// What templates depend on beside the Cassandra.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The version that it has.
+    pub version: &'a CassandraVersion,
+    /// Image of `render-config`.
+    pub image: &'a str,
+    /// The files of its configuration.
+    pub keys: &'a Keys,
+}
+
+/// Builds all objects. `data` has the content of the files, see [`Configuration`].
+pub fn objects(resolved: &Resolved, inputs: &Inputs, data: BTreeMap<String, ByteString>) -> Objects {
     Objects {
         account: account::account(resolved),
-        config: config::secret(resolved),
+        config: configuration::secret(resolved, data),
         services: services::all(resolved),
         disruption: disruption::budget(resolved),
-        petsets: petsets(resolved, version, image),
+        petsets: petsets(resolved, inputs),
         binding: binding::binding(resolved),
     }
 }
 
 /// Builds the PetSets alone, in the order of the racks.
-pub fn petsets(resolved: &Resolved, version: &CassandraVersion, image: &str) -> Vec<PetSet> {
-    resolved.racks.iter().map(|rack| petset::petset(resolved, rack, version, image)).collect()
+pub fn petsets(resolved: &Resolved, inputs: &Inputs) -> Vec<PetSet> {
+    resolved.racks.iter().map(|rack| petset::petset(resolved, rack, inputs)).collect()
 }
 
 #[cfg(test)]

@@ -4,27 +4,29 @@
 
 use api::petset::PetSetSpec;
 use api::pod_template::{PlacementPolicyRef, PodTemplate, TemplateMetadata};
-use api::{CassandraVersion, PetSet, labels, names};
+use api::{PetSet, labels, names};
 use k8s_openapi::api::apps::v1::{
     StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, PersistentVolumeClaim, PodTemplateSpec, SecretVolumeSource, Volume,
+    EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaim, PodTemplateSpec, SecretVolumeSource, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use crate::resolved::{Rack, Resolved};
-use crate::{pod, template};
+use settings::layout::MEMBERS_KEY;
 
-pub(crate) fn petset(resolved: &Resolved, rack: &Rack, version: &CassandraVersion, image: &str) -> PetSet {
+use crate::resolved::{Rack, Resolved};
+use crate::{Inputs, Keys, pod, template};
+
+pub(crate) fn petset(resolved: &Resolved, rack: &Rack, inputs: &Inputs) -> PetSet {
     let user = rack.template;
     let selectors = labels::petset_selectors(&resolved.name, &rack.petset);
     let mut pods = ObjectMeta { labels: Some(resolved.labels()), ..ObjectMeta::default() };
     add(&mut pods, user.and_then(|user| user.metadata.as_ref()));
     pods.labels.get_or_insert_default().extend(selectors.clone());
 
-    let mut pod = pod::spec(resolved, rack, version, image);
-    pod.volumes.get_or_insert_default().extend(volumes(resolved, rack));
+    let mut pod = pod::spec(resolved, rack, inputs);
+    pod.volumes.get_or_insert_default().extend(volumes(resolved, rack, inputs.keys));
     let spec = PetSetSpec {
         replicas: Some(rack.replicas),
         selector: LabelSelector { match_labels: Some(selectors), ..LabelSelector::default() },
@@ -102,22 +104,31 @@ fn claim(resolved: &Resolved, rack: &Rack) -> PersistentVolumeClaim {
     }
 }
 
-fn volumes(resolved: &Resolved, rack: &Rack) -> Vec<Volume> {
+fn volumes(resolved: &Resolved, rack: &Rack, keys: &Keys) -> Vec<Volume> {
     let empty = |name: &str| Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
     };
-    let secret = |name: &str, secret: String| Volume {
+    let files = |name: &str, items: Option<Vec<KeyToPath>>| Volume {
         name: name.to_owned(),
-        secret: Some(SecretVolumeSource { secret_name: Some(secret), ..SecretVolumeSource::default() }),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(resolved.kept.config_secret.clone()),
+            items,
+            ..SecretVolumeSource::default()
+        }),
         ..Volume::default()
     };
-    let configuration = resolved.cassandra.spec.configuration.as_ref();
-    let user = configuration.and_then(|it| it.secret_name.clone());
+    let item = |file: &str, key: &str| KeyToPath { key: key.to_owned(), path: file.to_owned(), mode: None };
+    let (custom, own): (Vec<_>, Vec<_>) = keys.iter().partition(|(file, _)| *file == names::CONFIG_KEY);
+    let items =
+        |all: Vec<(&String, &String)>| all.into_iter().map(|(file, key)| item(file, key)).collect::<Vec<_>>();
+    // Without items the volume has every key under its own name, as in the pods of rings that are older than the items.
+    let is_first = own.iter().all(|(file, key)| file == key);
+    let own = items(own).into_iter().chain([item(MEMBERS_KEY, MEMBERS_KEY)]).collect();
     let mut volumes = vec![empty("config"), empty("logs"), empty("tmp")];
-    volumes.push(secret(names::CONFIG_VOLUME, resolved.kept.config_secret.clone()));
-    volumes.extend(user.map(|name| secret("custom-config", name)));
+    volumes.push(files(names::CONFIG_VOLUME, Some(own).filter(|_| !is_first)));
+    volumes.extend((!custom.is_empty()).then(|| files(names::CUSTOM_CONFIG_VOLUME, Some(items(custom)))));
     volumes.extend(rack.storage.is_none().then(|| empty(names::DATA_VOLUME)));
     volumes
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use settings::layout::{CONFIG_PATH, CUSTOM_CONFIG_PATH, DATA_PATH, OPERATOR_CONFIG_PATH, RELEASE_FILE};
 
+use crate::Inputs;
 use crate::resolved::{DATACENTER, Login, Rack, Resolved};
 use crate::resources;
 use crate::services::PORTS;
@@ -22,15 +23,19 @@ const THEIR_JVM_OPTIONS: &str = "JVM_EXTRA_OPTS_OF_TEMPLATE";
 /// Streaming its share of a large ring makes a node's first start long.
 const LONGEST_START_SECONDS: i32 = 24 * 3600;
 
-pub(crate) fn spec(resolved: &Resolved, rack: &Rack, version: &CassandraVersion, image: &str) -> PodSpec {
+pub(crate) fn spec(resolved: &Resolved, rack: &Rack, inputs: &Inputs) -> PodSpec {
     let mut user = rack.template.and_then(|template| template.spec.clone()).unwrap_or_default();
     let position = user.containers.iter().position(|container| container.name == names::CONTAINER);
     let theirs = user.security_context.as_ref().and_then(|context| context.run_as_user);
-    let run_as_user = theirs.unwrap_or(version.spec.security_context.run_as_user);
-    let node =
-        node(resolved, version, run_as_user, position.map(|position| user.containers.remove(position)));
+    let run_as_user = theirs.unwrap_or(inputs.version.spec.security_context.run_as_user);
+    let node = node(
+        resolved,
+        inputs.version,
+        run_as_user,
+        position.map(|position| user.containers.remove(position)),
+    );
     let init = std::mem::take(&mut user.init_containers);
-    let own = [copy_config(&node), render_config(resolved, rack, image, &node)];
+    let own = [copy_config(&node), render_config(resolved, rack, inputs, &node)];
 
     let mut pod = PodSpec {
         affinity: (resolved.nodes() > 1).then(|| apart(resolved)),
@@ -201,15 +206,15 @@ fn copy_config(node: &Container) -> Container {
 }
 
 /// Merges the user's and the operator's settings into it, see `render-config`.
-fn render_config(resolved: &Resolved, rack: &Rack, image: &str, node: &Container) -> Container {
-    let custom = resolved.cassandra.spec.configuration.as_ref().is_some_and(|it| it.secret_name.is_some());
+fn render_config(resolved: &Resolved, rack: &Rack, inputs: &Inputs, node: &Container) -> Container {
+    let custom = inputs.keys.contains_key(names::CONFIG_KEY);
     let read_only = |mount: VolumeMount| VolumeMount { read_only: Some(true), ..mount };
     let mut mounts = vec![
         mount("config", CONFIG_PATH),
         mount(names::DATA_VOLUME, DATA_PATH),
-        read_only(mount("operator-config", OPERATOR_CONFIG_PATH)),
+        read_only(mount(names::CONFIG_VOLUME, OPERATOR_CONFIG_PATH)),
     ];
-    mounts.extend(custom.then(|| read_only(mount("custom-config", CUSTOM_CONFIG_PATH))));
+    mounts.extend(custom.then(|| read_only(mount(names::CUSTOM_CONFIG_VOLUME, CUSTOM_CONFIG_PATH))));
     let mut env = vec![
         field("POD_IP", "status.podIP"),
         field("POD_NAME", "metadata.name"),
@@ -223,7 +228,7 @@ fn render_config(resolved: &Resolved, rack: &Rack, image: &str, node: &Container
     }
     Container {
         name: names::RENDER_CONTAINER.to_owned(),
-        image: Some(image.to_owned()),
+        image: Some(inputs.image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         env: Some(env),
         resources: node.resources.clone(),

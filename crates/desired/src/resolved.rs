@@ -1,9 +1,9 @@
 //! Everything that follows from the spec of a Cassandra alone: racks, pods, seeds, and where its login is stored.
 
-use api::cassandra::StorageType;
+use api::cassandra::{StorageType, condition_type};
 use api::labels::{self, Labels};
 use api::pod_template::PodTemplate;
-use api::{Cassandra, names};
+use api::{Cassandra, condition, names};
 use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
@@ -115,6 +115,12 @@ impl<'a> Resolved<'a> {
     /// Uid of the Cassandra.
     pub fn uid(&self) -> &str {
         self.cassandra.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the ring was Ready once. From then on, what its pods are made from is changed by requests only.
+    pub fn is_in_use(&self) -> bool {
+        let conditions = self.cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        condition::is_true(conditions, condition_type::PROVISIONED)
     }
 
     /// Number of nodes.

@@ -6,7 +6,8 @@ use api::PetSet;
 use api::names::{CONTAINER, INIT_CONTAINER, RENDER_CONTAINER, TEMPLATE};
 use api::petset::PetSetSpec;
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
-use sha2::{Digest, Sha256};
+
+use crate::hash::hash;
 
 /// The built PetSet with the template that the present one has, if an operator has given it that. A template that somebody else
 /// has edited is replaced by the built one.
@@ -65,9 +66,7 @@ fn is_given(petset: &PetSet) -> bool {
 }
 
 fn identity(template: &PodTemplateSpec) -> String {
-    let text = serde_json::to_string(template).unwrap_or_default();
-    let hash = Sha256::digest(text).iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
-    format!("{hash:016x}")
+    hash(serde_json::to_string(template).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -77,7 +76,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Resolved, given};
+    use crate::{Inputs, Resolved, first_keys, given};
 
     fn cassandra(memory: &str) -> Cassandra {
         let container = json!({ "name": "cassandra", "resources": { "limits": { "memory": memory } } });
@@ -103,7 +102,9 @@ mod tests {
     }
 
     fn built(cassandra: &Cassandra, version: &CassandraVersion) -> PetSet {
-        crate::petsets(&Resolved::of(cassandra), version, "render-config:1").remove(0)
+        let resolved = Resolved::of(cassandra);
+        let keys = first_keys(&resolved);
+        crate::petsets(&resolved, &Inputs { version, image: "render-config:1", keys: &keys }).remove(0)
     }
 
     #[test]

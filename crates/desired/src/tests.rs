@@ -1,11 +1,12 @@
 //! Snapshots of all objects of five Cassandras, and explicit tests of properties that must not get lost in a snapshot diff.
 
 use api::{Cassandra, CassandraVersion, PetSet};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Objects, objects, set_release};
+use super::{Configuration, Inputs, Objects, Stored, objects, set_release};
 use crate::resolved::Resolved;
 
 fn cassandra(yaml: &str) -> Cassandra {
@@ -24,7 +25,15 @@ fn version(name: &str) -> CassandraVersion {
 }
 
 fn build(cassandra: &Cassandra) -> Objects {
-    objects(&Resolved::of(cassandra), &version(&cassandra.spec.version), "localhost/render-config:1")
+    build_for(cassandra, &cassandra.spec.version, "localhost/render-config:1")
+}
+
+fn build_for(cassandra: &Cassandra, release: &str, image: &str) -> Objects {
+    let (resolved, version) = (Resolved::of(cassandra), version(release));
+    let custom = cassandra.spec.configuration.as_ref().and_then(|it| it.secret_name.as_ref());
+    let custom = custom.map(|_| ByteString(b"max_hint_window: 1h".to_vec()));
+    let Configuration { keys, data } = Configuration::of(&resolved, custom.as_ref(), &Stored::default());
+    objects(&resolved, &Inputs { version: &version, image, keys: &keys }, data)
 }
 
 /// Secrets are decoded, so that a snapshot shows their content.
@@ -153,13 +162,12 @@ fn container<'a>(pod: &'a PodSpec, name: &str) -> &'a Container {
 #[test]
 fn an_update_changes_the_images_of_the_database_and_nothing_else() {
     let cassandra = cassandra(RACKS);
-    let resolved = Resolved::of(&cassandra);
-    let mut petsets = objects(&resolved, &version("4.1.10"), "p:1").petsets;
+    let mut petsets = build_for(&cassandra, "4.1.10", "p:1").petsets;
     for petset in &mut petsets {
         set_release(&mut petset.spec.template, "docker.io/library/cassandra:5.0.6", None);
     }
     let specs = |petsets: Vec<PetSet>| petsets.into_iter().map(|petset| petset.spec).collect::<Vec<_>>();
-    assert_eq!(specs(petsets), specs(objects(&resolved, &version("5.0.6"), "p:1").petsets));
+    assert_eq!(specs(petsets), specs(build_for(&cassandra, "5.0.6", "p:1").petsets));
 }
 
 #[test]

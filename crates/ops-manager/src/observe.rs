@@ -111,6 +111,8 @@ pub struct Ring {
     pub copies: Copies,
     /// What the schema and the user's settings use. Only asked for before an update begins, and before a roll-back.
     pub names: Names,
+    /// Resource version of the Secret `spec.configuration.secretName`. Only asked for before a request begins; `None` if there is none.
+    pub settings: Option<String>,
 }
 
 /// Whether all keyspaces stay available while one node is down.

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::cassandra::StoredConfiguration;
 use api::halt::WritePermit;
 use api::labels;
 use desired::{Objects, Refusal, Resolved};
@@ -28,6 +29,8 @@ pub struct Applied {
     pub refused: Vec<Refusal>,
     /// New pods were not created because something that they need was refused.
     pub held: bool,
+    /// The configuration, if it is stored now.
+    pub configuration: Option<StoredConfiguration>,
     /// Templates that PetSets in use do not get before a request gives them.
     pub waiting: Vec<Waiting>,
 }
@@ -48,6 +51,7 @@ pub async fn apply(
     resolved: &Resolved<'_>,
     observed: &Observed,
     objects: Objects,
+    configuration: StoredConfiguration,
 ) -> Result<Applied, Error> {
     // No `..`, so that a new field of `Objects` which is not applied here does not compile.
     let Objects { account, config, services, disruption, petsets, binding } = objects;
@@ -59,7 +63,8 @@ pub async fn apply(
     if let Some(account) = account {
         complete &= round.one(&caches.accounts, account, "podTemplate.spec.serviceAccountName").await?;
     }
-    complete &= round.one(&caches.secrets, config, "spec.configuration.inline").await?;
+    let stored = round.one(&caches.secrets, config, "spec.configuration").await?;
+    complete &= stored;
     for service in services {
         let of_clients = service.name_any() == resolved.name;
         let field = if of_clients { "spec.serviceTemplates" } else { "" };
@@ -76,7 +81,12 @@ pub async fn apply(
     round.one(&caches.bindings, binding, "").await?;
     match round.failed {
         Some(error) => Err(error),
-        None => Ok(Applied { refused: round.refused, held: !complete, waiting: vec![] }),
+        None => Ok(Applied {
+            refused: round.refused,
+            held: !complete,
+            configuration: stored.then_some(configuration),
+            waiting: vec![],
+        }),
     }
 }
 

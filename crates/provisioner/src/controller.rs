@@ -26,7 +26,7 @@ use crate::health::{Health, Target};
 use crate::login::{self, Found, Missing};
 use crate::missing;
 use crate::observe::{Observed, observe};
-use crate::provision::{self, Provisioned, hold, is_in_use, provision};
+use crate::provision::{self, Provisioned, hold, provision};
 use crate::recall::recall;
 use crate::ring_state::RingStates;
 use crate::setup::{Turns, set_up};
@@ -97,6 +97,7 @@ pub async fn reconcile(cassandra: Arc<Cassandra>, context: Arc<Context>) -> Resu
             (Some(applied), lost) => Some(applied.refused.iter().cloned().chain(lost).collect()),
             (None, lost) => lost.map(|lost| vec![lost]),
         },
+        configuration: applied.and_then(|applied| applied.configuration.as_ref()),
         waiting: applied.map(|applied| &*applied.waiting),
         flaws: context
             .health
@@ -174,7 +175,7 @@ impl Context {
         let changed =
             states.with(uid, |state| state.pace.look(resolved.cassandra.metadata.generation, &observed.pods));
         let every = Some(self.every(resolved.cassandra)).filter(|_| !changed);
-        let in_use = is_in_use(resolved.cassandra);
+        let in_use = resolved.is_in_use();
         let (mut set_up, kept_up) = states.with(uid, |state| (state.set_up, state.kept_up.clone()));
         let due = match kept_up {
             Some((looked, Some(_))) => looked.elapsed() >= FLAWED,

@@ -5,6 +5,7 @@
 mod apply;
 mod caches;
 mod checks;
+mod configuration;
 mod context;
 mod controller;
 mod delete;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use api::cassandra::condition_type;
+use api::cassandra::StoredConfiguration;
 use api::halt::WritePermit;
 use api::names::{self, CASSANDRA_FINALIZER};
-use api::{Cassandra, CassandraVersion, PetSet, condition};
-use desired::{Rack, Refusal, Resolved};
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use api::{Cassandra, CassandraVersion, PetSet};
+use desired::{Configuration, Inputs, Rack, Refusal, Resolved};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use operator::patch;
 use serde_json::json;
 
 use crate::apply::{Applied, Waiting, apply};
+use crate::configuration::{self, Custom};
 use crate::context::Context;
 use crate::error::Error;
 use crate::observe::Observed;
@@ -61,22 +62,33 @@ pub async fn provision(
     if let Some(refusal) = desired::unfit(resolved, observed.has_begun()) {
         return Ok(Provisioned::Refused(refusal));
     }
+    let permit = WritePermit::of(resolved.cassandra);
+    if observed.has_begun() && permit.is_none() {
+        return Ok(Provisioned::Halted);
+    }
+    let custom = match configuration::custom(context, resolved).await? {
+        Custom::Read(settings) => settings,
+        Custom::Unfit(refusal) => return Ok(Provisioned::Refused(refusal)),
+    };
     if !observed.has_begun()
-        && let Some(refusal) = lacking(context, resolved).await?
+        && let Some(refusal) = accounts(context, resolved).await?
     {
         return Ok(Provisioned::Refused(refusal));
     }
-    let Some(permit) = WritePermit::of(resolved.cassandra) else { return Ok(Provisioned::Halted) };
-    let mut objects = desired::objects(resolved, version, &context.image);
+    let Some(permit) = permit else { return Ok(Provisioned::Halted) };
+    let Configuration { keys, data } = configuration::find(context, resolved, &custom);
+    let inputs = Inputs { version, image: &context.image, keys: &keys };
+    let mut objects = desired::objects(resolved, &inputs, data);
     let waiting = hold_templates(context, resolved, &mut objects.petsets);
-    let applied = Box::pin(apply(context, permit, resolved, observed, objects)).await?;
+    let configuration = StoredConfiguration { keys, copied: custom.version };
+    let applied = Box::pin(apply(context, permit, resolved, observed, objects, configuration)).await?;
     Ok(Provisioned::Applied(Applied { waiting, ..applied }))
 }
 
 /// Leaves the PetSets of a ring in use the templates that they have, see [`desired::held`]. Pods without volumes cannot be
 /// renewed by a request, so they get a new template as soon as there is one.
 fn hold_templates(context: &Context, resolved: &Resolved<'_>, petsets: &mut [PetSet]) -> Vec<Waiting> {
-    if !is_in_use(resolved.cassandra) {
+    if !resolved.is_in_use() {
         return vec![];
     }
     let mut waiting = vec![];
@@ -92,20 +104,6 @@ fn hold_templates(context: &Context, resolved: &Resolved<'_>, petsets: &mut [Pet
     waiting
 }
 
-/// Whether the ring was Ready once.
-pub fn is_in_use(cassandra: &Cassandra) -> bool {
-    let conditions = cassandra.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    condition::is_true(conditions, condition_type::PROVISIONED)
-}
-
-/// An object of the user's that a new ring needs.
-async fn lacking(context: &Context, resolved: &Resolved<'_>) -> Result<Option<Refusal>, Error> {
-    Ok(match configuration(context, resolved).await? {
-        None => accounts(context, resolved).await?,
-        refusal => refusal,
-    })
-}
-
 /// Pods with a missing ServiceAccount are never created, and only an event of their StatefulSet says why.
 async fn accounts(context: &Context, resolved: &Resolved<'_>) -> Result<Option<Refusal>, Error> {
     for name in resolved.racks.iter().filter_map(Rack::account).filter(|name| *name != resolved.name) {
@@ -119,14 +117,4 @@ async fn accounts(context: &Context, resolved: &Resolved<'_>) -> Result<Option<R
         }
     }
     Ok(None)
-}
-
-/// A pod that mounts a missing Secret would wait without an error, see [`desired::lack`].
-async fn configuration(context: &Context, resolved: &Resolved<'_>) -> Result<Option<Refusal>, Error> {
-    let configuration = resolved.cassandra.spec.configuration.as_ref();
-    let Some(name) = configuration.and_then(|it| it.secret_name.as_ref()) else { return Ok(None) };
-    let secret = context.read::<Secret>(&resolved.namespace, name).await?;
-    let Some(lack) = desired::lack(secret.as_ref()) else { return Ok(None) };
-    let message = format!("spec.configuration.secretName: Secret {}/{name} {lack}", resolved.namespace);
-    Ok(Some(Refusal::new("ConfigSecretInvalid", message)))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cassandra::Credentials;
 use desired::Refusal;
+use k8s_openapi::ByteString;
 use tokio::time;
 
 use crate::checks::Checks;
@@ -20,6 +21,8 @@ pub struct RingState {
     pub login: Option<Credentials>,
     /// The login came from a watched Secret, so if that is missing in the cache it was deleted.
     pub login_is_watched: bool,
+    /// The user's Secret with settings, as it was read last.
+    pub settings: Option<Read>,
     /// Objects whose write was refused, by kind and name.
     pub refused: HashMap<String, Refused>,
     /// When a ring in use was last set up again, and what differs from how it was created, if anything.
@@ -36,6 +39,26 @@ pub struct RingState {
     pub ended: Option<(String, String)>,
     /// Results of the health checks.
     pub checks: Checks,
+}
+
+/// The settings in a Secret.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Its content; `None` if no Secret is named.
+    pub text: Option<ByteString>,
+    /// Its resource version.
+    pub version: Option<String>,
+}
+
+/// What was read of a Secret with settings.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub since: Instant,
+    /// What it has.
+    pub settings: Settings,
 }
 
 /// A refused write of an object.

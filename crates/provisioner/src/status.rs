@@ -1,6 +1,6 @@
 //! Builds the status of a Cassandra.
 
-use api::cassandra::{CassandraStatus, Phase, condition_type as type_};
+use api::cassandra::{CassandraStatus, Phase, StoredConfiguration, condition_type as type_};
 use api::condition::{self, Statement};
 use api::halt::Halt;
 use api::{Cassandra, halt};
@@ -23,6 +23,8 @@ pub struct Findings<'a> {
     pub refusal: Option<&'a Refusal>,
     /// The objects that could not be applied; `None` if that was not tried.
     pub not_applied: Option<Vec<Refusal>>,
+    /// The configuration; `None` if it was not stored.
+    pub configuration: Option<&'a StoredConfiguration>,
     /// Templates that wait for a request; `None` if they were not built.
     pub waiting: Option<&'a [Waiting]>,
     /// What differs from how the ring was created; `None` if that was not checked.
@@ -42,8 +44,10 @@ pub fn answered(cassandra: &Cassandra, now: &Time) -> CassandraStatus {
 
 /// The status that follows from the findings.
 pub fn of(cassandra: &Cassandra, findings: &Findings, now: &Time) -> CassandraStatus {
-    let Findings { observed, refusal, not_applied, waiting, flaws: of_ring, verdict } = findings;
+    let Findings { observed, refusal, not_applied, configuration, waiting, flaws: of_ring, verdict } =
+        findings;
     let mut status = answered(cassandra, now);
+    status.configuration = configuration.cloned().or(status.configuration);
     let name =
         format!("{}/{}", cassandra.metadata.namespace.as_deref().unwrap_or_default(), name_of(cassandra));
     let mut say = |type_: &str, status_is: bool, reason: &str, message: String| {

@@ -5,15 +5,18 @@ use e2e::client::{Login, cql};
 use e2e::kubectl::{
     apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
 };
-use e2e::manifests::{pods, ring, update, version};
+use e2e::manifests::{pods, restart, ring, update, version};
 use e2e::webhook::Webhook;
 use e2e::{audit, load};
 use serde_json::{Value, json};
 
 use crate::{Case, told};
 
-pub const CASES: &[Case] =
-    &[("a webhook rewrites images", rewritten), ("an edit waits, the image is bad", edited)];
+pub const CASES: &[Case] = &[
+    ("a webhook rewrites images", rewritten),
+    ("an edit waits, the image is bad", edited),
+    ("settings wait for a restart", settings),
+];
 
 const N: &str = "cases-revision";
 const RING: &str = "cas/ring";
@@ -83,4 +86,59 @@ fn edited() -> Result<String> {
     kubectl(&["delete", "casversion", BAD])?;
     remove_namespace(N)?;
     Ok(still)
+}
+
+/// The settings are in a Secret of the user's. A pod that dies comes back with those that it had, also when the Secret is gone.
+fn settings() -> Result<String> {
+    let secret = |window: &str| {
+        let metadata = json!({ "name": "settings", "namespace": N });
+        let data = json!({ "cassandra.yaml": format!("max_hint_window: {window}\n") });
+        apply(
+            &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data })
+                .to_string(),
+        )
+    };
+    let windows = || -> Result<Vec<String>> { pods("ring").iter().map(|pod| window(pod)).collect() };
+    fresh_namespace(N)?;
+    secret("2h")?;
+    let mut three = ring(N, "ring", "4.1.10");
+    three["spec"]["configuration"] = json!({ "secretName": "settings" });
+    apply(&three.to_string())?;
+    phase(N, RING, &["Ready"], 600)?;
+    ensure!(windows()? == ["2h"; 3], "{:?}", windows()?);
+
+    secret("5h")?;
+    let said = told(N, RING, "RestartRequired", ": ring-rack-a-0, ring-rack-b-0, ring-rack-c-0. ")?;
+    dies(&pods("ring")[2])?;
+    ensure!(windows()? == ["2h"; 3], "{:?} after the death of a pod", windows()?);
+    phase(N, RING, &["Ready"], 120)?;
+
+    secret("6h")?;
+    apply(&restart(N, "restart", "ring").to_string())?;
+    let request = phase(N, "casops/restart", &["Successful", "Failed", "Denied"], 600)?;
+    ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
+    ensure!(windows()? == ["6h"; 3], "{:?} after the restart", windows()?);
+
+    kubectl(&["delete", "secret", "-n", N, "settings"])?;
+    told(N, RING, "ProvisioningStarted", "Secret cases-revision/settings does not exist")?;
+    dies(&pods("ring")[0])?;
+    ensure!(windows()? == ["6h"; 3], "{:?} without the Secret", windows()?);
+    remove_namespace(N)?;
+    Ok(said)
+}
+
+/// Deletes a pod and waits until the next one is Ready.
+fn dies(pod: &str) -> Result<()> {
+    kubectl(&["delete", "pod", "-n", N, pod])?;
+    wait_for("the pod to come back", N, 240, || {
+        let pod = get(N, &format!("pod/{pod}")).unwrap_or_default();
+        Ok(condition(&pod, "Ready").filter(|it| it["status"] == "True").map(drop))
+    })
+}
+
+/// The setting that a node has read when it started.
+fn window(pod: &str) -> Result<String> {
+    let read = ["grep", "^max_hint_window:", "/etc/cassandra/cassandra.yaml"];
+    let line = kubectl(&[&["exec", "-n", N, pod, "-c", "cassandra", "--"], &read[..]].concat())?;
+    Ok(line.trim().trim_start_matches("max_hint_window:").trim().trim_matches(['\'', '"']).to_owned())
 }

@@ -46,6 +46,7 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, observed: &Observed) 
     }
     if observed.request.phase() == Phase::Pending {
         ring.copies = copies(context, &views, credentials.as_ref()).await;
+        ring.settings = settings(context, cassandra).await;
         // Only then: the schema may be large, and a ring that is not whole is asked again and again.
         let kind = operation::kind(observed.request.spec.type_);
         if kind.asks_names() && (ring.problems.is_empty() || observed.request.spec.apply == Apply::Always) {
@@ -59,6 +60,13 @@ pub async fn ask(context: &Context, cassandra: &Cassandra, observed: &Observed) 
         ring.names.schema = Some(asked);
     }
     ring
+}
+
+/// If it cannot be read, nothing waits for it: the provisioner reads it too, and tells.
+async fn settings(context: &Context, cassandra: &Cassandra) -> Option<String> {
+    let name = cassandra.spec.configuration.as_ref()?.secret_name.as_ref()?;
+    let secrets = context.operator.api::<Secret>(cassandra.namespace().as_deref());
+    secrets.get_metadata_opt(name).await.ok()??.metadata.resource_version
 }
 
 /// Drops sessions to nodes that are gone, or whose ring has no request under way. A session keeps reconnecting to its address,

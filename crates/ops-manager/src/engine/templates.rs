@@ -2,7 +2,7 @@
 //! Cassandra is resumed.
 
 use api::{Cassandra, CassandraVersion, PetSet, names};
-use desired::{Kept, Rack, Resolved};
+use desired::{Inputs, Kept, Rack, Resolved};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::ResourceExt;
 use operator::WriteError;
@@ -11,14 +11,16 @@ use crate::context::Context;
 use crate::observe::{self, Observed};
 use crate::operation;
 
-/// The PetSets that follow from the spec of a Cassandra; none if its version is not in the catalog.
+/// The PetSets that follow from the spec of a Cassandra; none if its version is not in the catalog, or its configuration not stored.
 pub(super) fn built(
     context: &Context,
     cassandra: &Cassandra,
     version: Option<&CassandraVersion>,
 ) -> Vec<PetSet> {
-    let Some(version) = version else { return vec![] };
-    desired::petsets(&resolved(context, cassandra), version, &context.image)
+    let stored = cassandra.status.as_ref().and_then(|status| status.configuration.as_ref());
+    let (Some(version), Some(stored)) = (version, stored) else { return vec![] };
+    let inputs = Inputs { version, image: &context.image, keys: &stored.keys };
+    desired::petsets(&resolved(context, cassandra), &inputs)
 }
 
 /// The PetSets as they will be once their pods are renewed.

@@ -306,7 +306,9 @@ async fn a_petset_is_changed_as_the_provisioner_would_change_it() {
     let cassandra: Cassandra = api.get("ns", "db").unwrap();
     let built = |version: &str| {
         let version: CassandraVersion = api.get("", version).unwrap();
-        desired::petsets(&desired::Resolved::of(&cassandra), &version, &image).remove(0)
+        let (resolved, version) = (desired::Resolved::of(&cassandra), &version);
+        let keys = desired::first_keys(&resolved);
+        desired::petsets(&resolved, &desired::Inputs { version, image: &image, keys: &keys }).remove(0)
     };
     api.delete::<PetSet>("ns", "db");
     let provisioner = api.operator("provisioner").writer;

@@ -35,6 +35,13 @@ impl super::Kind for Kind {
     }
 
     fn prepare(&self, observed: &Observed) -> Option<Step> {
+        if let Some(what) = untaken(observed) {
+            let message = format!(
+                "waits for the provisioner to take {what}, which the restart brings; if it cannot, the condition \
+                 ProvisioningStarted of the Cassandra says why"
+            );
+            return Some(waiting("AwaitingConfiguration", message, Some("preflight".to_owned())));
+        }
         let unobserved = observed.racks.iter().find(|rack| rack.waits && rack.revision.is_none())?;
         let message =
             format!("waits for the controllers to see the template of PetSet {}", unobserved.petset);
@@ -58,6 +65,20 @@ impl super::Kind for Kind {
         };
         Step::Begin { intent, message: format!("started to restart {} pods{brings}", observed.nodes()) }
     }
+}
+
+/// What the user may have edited and the provisioner has not seen yet.
+fn untaken(observed: &Observed) -> Option<&'static str> {
+    let cassandra = observed.cassandra.as_deref()?;
+    let status = cassandra.status.clone().unwrap_or_default();
+    let Some(stored) = status.configuration else { return Some("the configuration") };
+    if status.observed_generation != cassandra.metadata.generation {
+        return Some("the spec of the Cassandra");
+    }
+    let version = observed.ring.as_ref().and_then(|ring| ring.settings.as_ref());
+    version
+        .is_some_and(|version| stored.copied.as_ref() != Some(version))
+        .then_some("the Secret of spec.configuration.secretName")
 }
 
 /// A restart under way. A pod is renewed if it is none of those that there were at the beginning, whoever has renewed it, and

@@ -1,5 +1,6 @@
 //! Restarts: every pod once, whole or stopped, never back.
 
+use api::cassandra::{CassandraStatus, StoredConfiguration};
 use api::halt::{HALTED_BY, Halt};
 use api::ops_request::{Apply, OpsType, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -236,4 +237,34 @@ fn a_pod_that_is_new_already_is_not_renewed() {
     world.run();
     assert_eq!(world.phase(), Phase::Successful);
     assert_eq!(world.evicted, ["db-rack-a-0", "db-rack-b-0"]);
+}
+
+#[rstest]
+#[case::a_configuration_that_is_not_stored_yet(|status: &mut CassandraStatus| status.configuration = None, "the configuration")]
+#[case::a_newer_spec(|status: &mut CassandraStatus| status.observed_generation = Some(0), "the spec of the Cassandra")]
+fn a_restart_does_not_begin_before_the_provisioner_has_taken_what_it_brings(
+    #[case] untaken: fn(&mut CassandraStatus),
+    #[case] what: &str,
+) {
+    let mut world = world(1);
+    world.answers = false;
+    untaken(world.status());
+    (0..5).for_each(|_| drop(world.reconcile(true)));
+    assert_eq!((world.phase(), world.halt()), (Phase::Pending, Halt::None));
+    let said = world.says("Waiting");
+    assert!(said.contains(&format!("to take {what}, which the restart brings")), "{said}");
+}
+
+#[test]
+fn a_restart_waits_until_a_secret_with_settings_is_copied() {
+    let mut world = world(1);
+    let copied =
+        |version: &str| Some(StoredConfiguration { copied: Some(version.to_owned()), ..Default::default() });
+    world.settings = Some("2".to_owned());
+    world.status().configuration = copied("1");
+    (0..5).for_each(|_| drop(world.reconcile(true)));
+    assert_eq!(world.phase(), Phase::Pending);
+    world.status().configuration = copied("2");
+    world.run();
+    assert_eq!(world.phase(), Phase::Successful);
 }

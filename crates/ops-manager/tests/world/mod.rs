@@ -64,6 +64,8 @@ pub struct World {
     pub copies: Copies,
     /// What the schema and the settings use.
     pub names: Names,
+    /// Resource version of the user's Secret with settings.
+    pub settings: Option<String>,
     /// The user's classes that the pods that pull search for, and whether they are in the image; `None`: no answer.
     pub classes: BTreeMap<String, Option<bool>>,
     /// Why a budget blocks every eviction.
@@ -116,6 +118,7 @@ impl World {
             pull_pods: vec![],
             copies: Copies::Enough,
             names: Names::default(),
+            settings: None,
             classes: BTreeMap::new(),
             budget: None,
             keeps_unhealthy: false,
@@ -214,6 +217,7 @@ impl World {
         ring.problems.extend(self.problems.iter().cloned());
         ring.copies.clone_from(&self.copies);
         ring.names.clone_from(&self.names);
+        ring.settings.clone_from(&self.settings);
         ring
     }
 

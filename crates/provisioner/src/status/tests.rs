@@ -42,7 +42,15 @@ fn verdict(accepting: bool, ready: bool, failures: u32) -> Verdict {
 
 fn next(cassandra: &Cassandra, observed: &Observed, verdict: Option<&Verdict>) -> Cassandra {
     let waiting = WritePermit::of(cassandra).map(|_| &[][..]);
-    let findings = Findings { observed, refusal: None, not_applied: None, waiting, flaws: None, verdict };
+    let findings = Findings {
+        observed,
+        refusal: None,
+        not_applied: None,
+        configuration: None,
+        waiting,
+        flaws: None,
+        verdict,
+    };
     Cassandra { status: Some(of(cassandra, &findings, &at(1))), ..cassandra.clone() }
 }
 
@@ -143,6 +151,7 @@ fn a_refusal_is_told_and_leaves_a_running_ring_ready() {
             observed,
             refusal: Some(&refusal),
             not_applied: None,
+            configuration: None,
             waiting: None,
             flaws: None,
             verdict: None,

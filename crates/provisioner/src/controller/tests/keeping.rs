@@ -1,6 +1,7 @@
 //! What a ring keeps when its objects are lost, restored or created again.
 
 use api::names;
+use k8s_openapi::ByteString;
 
 use super::*;
 
@@ -276,4 +277,72 @@ async fn a_template_that_somebody_else_has_edited_is_put_back() {
     });
     step(&api, &states).await.unwrap();
     assert_eq!(templates(&api), before);
+}
+
+/// What the nodes read of a file if they start now.
+fn read(api: &FakeApi, file: &str) -> Vec<String> {
+    let read = |petset: PetSet| {
+        let mounted = desired::mounted_by(&petset).into_iter().find(|it| it.file == file)?;
+        let data = api.get::<Secret>(NAMESPACE, mounted.secret)?.data?.remove(mounted.key)?;
+        String::from_utf8(data.0).ok()
+    };
+    api.list::<PetSet>().into_iter().filter_map(read).collect()
+}
+
+#[tokio::test]
+async fn settings_of_a_ring_in_use_wait_with_the_template() {
+    let inline = |text: &str| json!({ "inline": { "cassandra.yaml": text } });
+    let (api, states) =
+        (durable(&json!({ "configuration": inline("max_hint_window: 2h") })), RingStates::default());
+    begin(&api, &states).await;
+    is_in_use(&api);
+    let before = templates(&api);
+    api.change(NAMESPACE, "db", |one: &mut Cassandra| {
+        one.spec.configuration = serde_json::from_value(inline("max_hint_window: 5h")).unwrap();
+    });
+    step(&api, &states).await.unwrap();
+    assert_eq!(
+        (templates(&api), read(&api, "inline.yaml")),
+        (before, vec!["max_hint_window: 2h".to_owned(); 2])
+    );
+    let (_, message) = condition(&api, condition_type::RESTART_REQUIRED);
+    assert!(message.contains("in spec.volumes[operator-config]"), "{message}");
+    let stored = cassandra(&api).status.unwrap().configuration.unwrap();
+    let secret: Secret =
+        api.get(NAMESPACE, &names::config_secret("db", &cassandra(&api).uid().unwrap())).unwrap();
+    assert_eq!(secret.data.unwrap()[&stored.keys["inline.yaml"]].0, b"max_hint_window: 5h");
+
+    api.forget_requests();
+    step(&api, &states).await.unwrap();
+    let of_objects = api.writes().into_iter().filter(|write| !write.path.ends_with("/status")).count();
+    assert_eq!(of_objects, 0, "what waits costs no write");
+}
+
+#[tokio::test]
+async fn a_secret_with_settings_is_copied_and_may_go() {
+    let api = durable(&json!({ "configuration": { "secretName": "theirs" } }));
+    let text = |hours: &str| format!("max_hint_window: {hours}h");
+    let put = |hours: &str| {
+        api.put(&Secret {
+            data: Some([("cassandra.yaml".to_owned(), ByteString(text(hours).into_bytes()))].into()),
+            ..secret("theirs", &json!({}))
+        })
+    };
+    put("2");
+    begin(&api, &RingStates::default()).await;
+    is_in_use(&api);
+    let (before, was) = (templates(&api), vec![text("2"); 2]);
+    api.delete::<Secret>(NAMESPACE, "theirs");
+    let theirs = put("5");
+    step(&api, &RingStates::default()).await.unwrap();
+    assert_eq!((templates(&api), read(&api, "cassandra.yaml")), (before, was.clone()));
+    assert!(condition(&api, condition_type::RESTART_REQUIRED).1.contains("volumes[custom-config]"));
+    let stored = cassandra(&api).status.unwrap().configuration.unwrap();
+    assert_eq!(stored.copied, theirs.metadata.resource_version);
+
+    api.delete::<Secret>(NAMESPACE, "theirs");
+    step(&api, &RingStates::default()).await.unwrap();
+    assert_eq!(condition(&api, condition_type::PROVISIONING_STARTED).0, "ConfigSecretInvalid");
+    assert_eq!(read(&api, "cassandra.yaml"), was);
+    assert_eq!(cassandra(&api).status.unwrap().configuration, Some(stored), "it is stored still");
 }

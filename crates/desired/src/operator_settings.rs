@@ -1,36 +1,14 @@
 //! The settings that all nodes share. The others are added in the pod, see `render-config`.
 
-use std::collections::BTreeMap;
-
 use api::names;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Map, Value, json};
-use settings::layout::{DATA_PATH, INLINE_KEY, MEMBERS_KEY, OPERATOR_KEY};
+use settings::layout::DATA_PATH;
 
-use crate::members::members;
 use crate::resolved::{Login, Resolved};
 
-pub(crate) fn secret(resolved: &Resolved) -> Secret {
-    let mut data =
-        BTreeMap::from([(OPERATOR_KEY.to_owned(), ByteString(yaml(&settings(resolved)).into_bytes()))]);
-    let members = serde_json::to_vec(&members(resolved)).unwrap_or_default();
-    data.insert(MEMBERS_KEY.to_owned(), ByteString(members));
-    let configuration = resolved.cassandra.spec.configuration.as_ref();
-    if let Some(inline) = configuration.and_then(|it| it.inline.get(names::CONFIG_KEY)) {
-        data.insert(INLINE_KEY.to_owned(), ByteString(inline.clone().into_bytes()));
-    }
-    Secret {
-        metadata: resolved.meta(resolved.kept.config_secret.clone()),
-        type_: Some("Opaque".to_owned()),
-        data: Some(data),
-        ..Secret::default()
-    }
-}
-
-/// Values are JSON, which is YAML; a double-quoted text is text in every version of YAML.
-fn yaml(settings: &Map<String, Value>) -> String {
-    let lines: Vec<_> = settings.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+/// The file with these settings. Values are JSON, which is YAML; a double-quoted text is text in every version of YAML.
+pub(crate) fn yaml(resolved: &Resolved) -> String {
+    let lines: Vec<_> = settings(resolved).iter().map(|(key, value)| format!("{key}: {value}")).collect();
     lines.join("\n")
 }
 
