@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, phase, state, text};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, kubectl, patch, phase, state, text};
 use e2e::operators::{Operator, RELEASE};
 use e2e::proxy::{Fault, Write};
 use e2e::{manifests, update};
@@ -162,7 +162,7 @@ impl Lane {
         format!("{}-request-{}", self.ring(), self.requests)
     }
 
-    /// Asks for the next release, or for a restart.
+    /// Asks for the next release, or edits a setting and asks for a restart.
     fn request(&mut self, kind: Kind) -> Result<()> {
         self.before = self.uids()?;
         self.requests += 1;
@@ -171,7 +171,12 @@ impl Lane {
                 self.release += 1;
                 manifests::update(&self.namespace, &self.name(), &self.ring(), &release(self.release))
             }
-            Kind::Restart => manifests::restart(&self.namespace, &self.name(), &self.ring()),
+            Kind::Restart => {
+                let settings = json!({ "cassandra.yaml": format!("max_hint_window: {}h", self.requests) });
+                let edit = json!({ "spec": { "configuration": { "inline": settings } } });
+                patch(&self.namespace, &format!("cas/{}", self.ring()), &edit)?;
+                manifests::restart(&self.namespace, &self.name(), &self.ring())
+            }
         };
         apply(&request.to_string()).map(drop)
     }
@@ -232,9 +237,22 @@ impl Lane {
         let pods = manifests::pods(&self.ring());
         let pods = pods.each_ref().map(String::as_str);
         update::is_whole_on(&self.namespace, &self.ring(), &pods, &release(self.release))?;
+        if text(request, "/spec/type") == "Restart" {
+            self.has_its_setting()?;
+        }
         let kept = self.uids()?.into_iter().filter(|uid| self.before.contains(uid)).count();
         ensure!(kept == 0, "{kept} pods were not renewed");
         Ok(found)
+    }
+
+    /// The templates name the setting that was edited last.
+    fn has_its_setting(&self) -> Result<()> {
+        let ring = get(&self.namespace, &format!("cas/{}", self.ring()))?;
+        let key = text(&ring["status"]["configuration"]["keys"], "/inline.yaml");
+        let template = "jsonpath={.items[*].spec.template.spec.volumes}";
+        let templates = kubectl(&["get", "petsets", "-n", &self.namespace, "-o", template])?;
+        ensure!(templates.matches(&format!("\"{key}\"")).count() == 3, "not all templates name {key:?}");
+        Ok(())
     }
 
     fn written(&self) -> [usize; 2] {

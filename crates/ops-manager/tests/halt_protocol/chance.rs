@@ -31,6 +31,8 @@ pub enum Fault {
     Timeout(usize),
     /// A pod fails by itself.
     Die(usize),
+    /// From now on the API server refuses the ops-manager's writes to objects of this kind.
+    Refuse(Kind),
 }
 
 /// The user's actions, if they are admitted.
@@ -88,7 +90,7 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
     let budget = match fault {
         Fault::Crash(_) | Fault::Depose(_) => &mut left.crashes,
         Fault::Stall(..) => &mut left.stalls,
-        Fault::Timeout(_) | Fault::Die(_) => &mut left.troubles,
+        Fault::Timeout(_) | Fault::Die(_) | Fault::Refuse(_) => &mut left.troubles,
     };
     *budget = budget.checked_sub(1)?;
     match fault {
@@ -117,6 +119,7 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
             let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
             renew(state, pod, Is::Up, followed)?;
         }
+        Fault::Refuse(kind) => state.refused = Some(kind),
     }
     Some(())
 }
@@ -168,6 +171,9 @@ pub fn faults(state: &State, actions: &mut Vec<Action>) {
     if left.troubles > 0 {
         all.extend((0..REQUESTS).map(Fault::Timeout));
         all.extend((0..state.cluster.pods.len()).map(Fault::Die));
+        if state.refused.is_none() {
+            all.extend([Kind::PetSets, Kind::Pods].map(Fault::Refuse));
+        }
     }
     actions.extend(all.into_iter().map(Action::Fault));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::ops_request::Phase;
 
-use crate::{PODS_PER_RACK, RACKS, REQUESTS};
+use crate::{Breakage, PODS_PER_RACK, RACKS, REQUESTS};
 
 /// The ring's version in the beginning, and the one that all requests target.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,6 +85,8 @@ pub struct Status {
     pub clock: Option<(String, bool, u32)>,
     /// It has reported a halt of its own.
     pub halted: bool,
+    /// Types of the conditions that report a refused write.
+    pub refused: BTreeSet<String>,
     /// It reports that the roll-back could not finish and the Cassandra stays halted.
     pub stuck: bool,
 }
@@ -108,7 +110,7 @@ pub struct Cluster {
 }
 
 /// Identifies an object.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Object {
     Database,
     PetSet(usize),
@@ -136,6 +138,14 @@ pub enum Change {
     Dismantle,
     /// The finalizer of the Cassandra is removed, and so the Cassandra is gone.
     LetGo,
+}
+
+impl Object {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let petsets = (0..RACKS).map(Self::PetSet);
+        let pods = (0..RACKS * PODS_PER_RACK).map(Self::Pod);
+        [Self::Database].into_iter().chain(petsets).chain(pods).chain((0..REQUESTS).map(Self::Request))
+    }
 }
 
 impl Change {
@@ -187,7 +197,7 @@ impl Cluster {
     }
 
     /// Carries out a change. Returns whether anything is different now.
-    pub fn carry_out(&mut self, change: &Change) -> bool {
+    pub fn carry_out(&mut self, change: &Change, breakage: Option<Breakage>) -> bool {
         let before = self.clone();
         match change {
             Change::Halt(request) => self.spec(|database| {
@@ -210,7 +220,9 @@ impl Cluster {
                 self.petsets[*rack] =
                     PetSet { template: *template, edited: *edited, ..self.petsets[*rack].clone() };
             }
-            Change::Evict(pod) if self.budget_allows(*pod) => self.pods[*pod].is = Is::Leaving,
+            Change::Evict(pod) if breakage == Some(Breakage::NoBudget) || self.budget_allows(*pod) => {
+                self.pods[*pod].is = Is::Leaving;
+            }
             Change::Evict(_) => {}
             Change::Hold(request, held) => {
                 let request = &mut self.requests[*request];
@@ -263,7 +275,14 @@ impl Cluster {
 
 impl Request {
     pub fn new() -> Self {
-        let status = Status { phase: Phase::Pending, record: None, clock: None, halted: false, stuck: false };
+        let status = Status {
+            phase: Phase::Pending,
+            record: None,
+            clock: None,
+            halted: false,
+            refused: BTreeSet::new(),
+            stuck: false,
+        };
         Self { finalizer: false, deleted: false, status }
     }
 }

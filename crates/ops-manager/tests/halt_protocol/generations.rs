@@ -15,12 +15,15 @@ impl State {
         let (round, write) =
             round.map_or((None, None), |round| (Some(&mut round.database), round.write.as_mut()));
         let stale = [&mut self.manager.cache, &mut self.provisioner.cache].into_iter().flatten();
+        let works = self.manager.workers.iter_mut().flatten();
+        let asking = works.filter_map(|work| work.asking.as_mut());
         let databases = self
             .cluster
             .database
             .iter_mut()
             .chain(round)
-            .chain(stale.filter_map(|s| s.told.database.as_mut()));
+            .chain(stale.filter_map(|s| s.told.database.as_mut()))
+            .chain(asking.filter_map(|asking| asking.seen.database.as_mut()));
         for database in databases {
             places.push(&mut database.generation);
             told.push(&mut database.told);

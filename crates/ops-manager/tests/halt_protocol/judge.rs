@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::ops_request::Phase;
 
 use crate::REQUESTS;
-use crate::cluster::{Change, Cluster, Database, Record, Status};
+use crate::cluster::{Change, Cluster, Database, Is, Record, Status, Template};
 use crate::state::{State, Write};
 
 /// The properties that must hold.
@@ -18,10 +18,21 @@ pub mod property {
     pub const TRUE_VERSION: &str = "spec.version is what all pods run";
     pub const ALL_RENEWED: &str =
         "a restart that succeeds has renewed every pod, from its new template if it has one";
+    pub const ONE_AWAY: &str = "no node is taken away while another one is";
     pub const HELD: &str = "the provisioner changes no template of a ring in use";
     pub const ENDS: &str = "every run ends resumed or says why";
-    pub const ALL: [&str; 9] =
-        [KEPT_WORD, ONE_WRITER, ANSWERED, HALTED, USERS_HALT, TRUE_VERSION, ALL_RENEWED, HELD, ENDS];
+    pub const ALL: [&str; 10] = [
+        KEPT_WORD,
+        ONE_WRITER,
+        ANSWERED,
+        HALTED,
+        USERS_HALT,
+        TRUE_VERSION,
+        ALL_RENEWED,
+        ONE_AWAY,
+        HELD,
+        ENDS,
+    ];
 }
 
 /// What is remembered only to judge; no part of the system sees it.
@@ -38,6 +49,19 @@ pub struct History {
     pub answered: [bool; REQUESTS],
     /// PetSets that the ops-manager has changed under the present halt.
     pub taken: BTreeSet<usize>,
+}
+
+impl Cluster {
+    /// Whether this pod is up while another one is not.
+    fn takes_another(&self, pod: usize) -> bool {
+        let mut others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod);
+        self.pods[pod].is == Is::Up && others.any(|(_, other)| other.is != Is::Up)
+    }
+
+    /// Whether a pod is still the one that it was, or has the template of before.
+    fn keeps(&self, pod: usize, uid: u8, outdated: Option<Template>) -> bool {
+        self.pods.get(pod).is_some_and(|pod| pod.uid == uid || Some(pod.template) == outdated)
+    }
 }
 
 /// Violations of the properties.
@@ -57,6 +81,8 @@ pub enum Breach {
     UntrueVersion,
     /// A restart succeeded, and a pod is still the one that there was before, or has the template of before.
     NotRenewed,
+    /// The ops-manager evicted a pod that was up while another one was not.
+    TwoAway,
     /// The provisioner changed the template of a PetSet.
     Template,
 }
@@ -87,6 +113,9 @@ impl State {
                 if halt_of.is_some() && !late && !history.overruled =>
             {
                 history.taken.insert(*rack);
+            }
+            Change::Evict(pod) if before.takes_another(*pod) => {
+                history.breaches.insert(Breach::TwoAway);
             }
             Change::Apply(rack, template, _) => {
                 if before.petsets[*rack].template != *template {
@@ -121,16 +150,8 @@ impl State {
                 Status {
                     phase: Phase::Successful, record: Some(Record::Restart { pods, outdated, .. }), ..
                 },
-            ) => {
-                let kept = |(pod, uid): &(usize, u8)| {
-                    before
-                        .pods
-                        .get(*pod)
-                        .is_some_and(|pod| pod.uid == *uid || Some(pod.template) == *outdated)
-                };
-                if pods.iter().any(kept) {
-                    history.breaches.insert(Breach::NotRenewed);
-                }
+            ) if pods.iter().any(|(pod, uid)| before.keeps(*pod, *uid, *outdated)) => {
+                history.breaches.insert(Breach::NotRenewed);
             }
             Change::Tell(told) => {
                 if let Some(database) = before.database.as_ref().filter(|database| database.halted)

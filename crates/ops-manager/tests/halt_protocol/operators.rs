@@ -1,8 +1,8 @@
 //! The two operators, one request to the API server at a time. The shipped code makes their decisions.
 
 use crate::cluster::{Change, Cluster, Database, Object, Request, Told};
-use crate::shipped::Shipped;
-use crate::state::{Round, State, Work, Write};
+use crate::shipped::{Question, Shipped, Verdict};
+use crate::state::{Asking, Round, State, Work, Write};
 use crate::{Breakage, RACKS};
 
 /// The ops-manager takes a request one call further. Its own writes do not make its work outdated, because it continues with the
@@ -14,6 +14,10 @@ pub fn manage(state: &mut State, request: usize, shipped: &Shipped, breakage: Op
         }
         return;
     };
+    if let Some(before) = work.asking.take() {
+        state.manager.workers[request] = conclude(state, request, &before, shipped);
+        return;
+    }
     if let Some(change) = work.change.take() {
         if !state.receive(&change, false, breakage) {
             return;
@@ -37,16 +41,42 @@ fn confirm(state: &mut State, request: usize) -> bool {
 
 fn decide(state: &State, request: usize, shipped: &Shipped) -> Option<Work> {
     let view = state.view(state.manager.cache.as_ref());
-    let seen = view.cluster.requests[request].as_ref()?;
-    let verdict = shipped.next(request, &view.cluster, &state.cluster.pods);
+    let verdict = shipped.next(question(state, request, view.cluster.clone()));
+    if verdict.asks {
+        let outdated = Object::all().filter(|object| !view.is_current(*object)).collect();
+        let asking = Some(Asking { seen: view.cluster, outdated });
+        return Some(Work { asking, ..Work::default() });
+    }
+    work(request, &view.cluster, verdict, |object| view.is_current(object))
+}
+
+/// The nodes have answered. Only whose turn it is has been looked at again.
+fn conclude(state: &State, request: usize, before: &Asking, shipped: &Shipped) -> Option<Work> {
+    let later = Some(state.view(state.manager.cache.as_ref()).cluster.requests);
+    let verdict = shipped.next(Question { later, ..question(state, request, before.seen.clone()) });
+    work(request, &before.seen, verdict, |object| !before.outdated.contains(&object))
+}
+
+fn question(state: &State, request: usize, seen: Cluster) -> Question {
+    let (nodes, refused) = (state.cluster.pods.clone(), state.refused);
+    Question { request, seen, nodes, refused, later: None }
+}
+
+fn work(
+    request: usize,
+    seen: &Cluster,
+    verdict: Verdict,
+    is_current: impl Fn(Object) -> bool,
+) -> Option<Work> {
+    let reported = &seen.requests[request].as_ref()?.status;
     let write = |change: Change| {
-        let current = view.is_current(change.object());
+        let current = is_current(change.object());
         Write { change, of: Some(request), current }
     };
     let change = verdict.change.map(write);
-    let report = verdict.status.filter(|status| *status != seen.status);
+    let report = verdict.status.filter(|status| status != reported);
     let report = report.map(|status| write(Change::Report(request, status)));
-    (change.is_some() || report.is_some()).then_some(Work { change, report })
+    (change.is_some() || report.is_some()).then_some(Work { asking: None, change, report })
 }
 
 /// The ops-manager removes a halt or a mark without a request.

@@ -15,30 +15,45 @@ use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use ops_manager::engine::{ROLL_BACK_UNFINISHED, next_step, status};
+use ops_manager::engine::{self, ROLL_BACK_UNFINISHED, next_step};
 use ops_manager::observe::node::{Node, Trouble};
 use ops_manager::observe::{Admission, Observed, Rack};
 use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
 use crate::cluster::{Change, Cluster, Database, Is, Pod, Record, Request, Status, Template, Version};
+use crate::state::Kind;
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
 
 const FAILED: &str = "Failed";
+const REFUSED: &str = "WriteRefused";
 const PAUSE: &str = "PauseDatabase";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Result of a reconcile of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Verdict {
+    /// It asks the nodes first.
+    pub asks: bool,
     /// The change to make.
     pub change: Option<Change>,
     /// The status to write; `None` at the very end.
     pub status: Option<Status>,
 }
 
-/// A request, the cluster as the cache shows it, and the real state of the pods.
-type Question = (usize, Cluster, Vec<Pod>);
+/// What a decision goes by.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Question {
+    pub request: usize,
+    /// The cluster as the cache showed it at the beginning.
+    pub seen: Cluster,
+    /// The real state of the pods, by which the nodes answer.
+    pub nodes: Vec<Pod>,
+    /// The kind of which writes are refused.
+    pub refused: Option<Kind>,
+    /// The requests as the cache shows them after the nodes have answered.
+    pub later: Option<[Option<Request>; REQUESTS]>,
+}
 
 /// The shipped decisions. Each distinct question is decided once and cached.
 pub struct Shipped {
@@ -70,41 +85,62 @@ impl Shipped {
         }
     }
 
-    /// The next step of a request, going by `seen`; the nodes answer by their real state.
-    pub fn next(&self, request: usize, seen: &Cluster, nodes: &[Pod]) -> Verdict {
-        let question = (request, seen.clone(), nodes.to_vec());
+    /// The next step of a request.
+    pub fn next(&self, question: Question) -> Verdict {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.entry(question).or_insert_with(|| self.decide(request, seen, nodes)).clone()
+        if let Some(known) = answers.get(&question) {
+            return known.clone();
+        }
+        let verdict = self.decide(&question);
+        answers.insert(question, verdict.clone());
+        verdict
     }
 
-    fn decide(&self, number: usize, seen: &Cluster, nodes: &[Pod]) -> Verdict {
-        let all = self.requests(seen);
-        let request = Arc::clone(&all[usize::from(number > 0 && seen.requests[0].is_some())]);
-        let neighbours = || all.iter().map(|request| &**request);
+    fn decide(&self, question: &Question) -> Verdict {
+        let Question { request: number, seen, nodes, refused, later } = question;
+        let all = self.requests(&seen.requests);
+        let Some(request) = all.iter().find(|it| it.name_any() == self.requests[*number].name_any()) else {
+            return Verdict::default();
+        };
+        let place = |all: &[Arc<CassandraOpsRequest>]| {
+            let all = || all.iter().map(|request| &**request);
+            (turn::among(request, all(), |_| true), turn::unfinished(request, all()))
+        };
+        let (turn, unfinished) = place(&all);
         let mut observed = Observed {
             now: now(),
             since: Timestamp::UNIX_EPOCH,
-            turn: turn::among(&request, neighbours(), |_| true),
-            unfinished: turn::unfinished(&request, neighbours()),
-            cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, number))),
+            turn,
+            unfinished,
+            cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, *number))),
             current: seen.database.as_ref().map(|database| self.version(database.version)),
             target: Some(self.version(Version::New)),
             racks: self.racks(seen, &seen.pods),
             pull_pods: vec![],
             ring: None,
             admission: Some(Admission::Fine),
-            request,
+            request: Arc::clone(request),
         };
         let mut step = next_step(&observed);
         if step == Step::Probe {
+            // A request under way has its turn, so nothing that matters to it changes meanwhile.
+            if later.is_none() && request.phase() == Phase::Pending {
+                return Verdict { asks: true, ..Verdict::default() };
+            }
             observed.ring = Some(fixtures::ring(&self.racks(seen, nodes)));
+            if let Some(later) = later {
+                (observed.turn, observed.unfinished) = place(&self.requests(later));
+            }
             step = next_step(&observed);
         }
-        let told = !matches!(step, Step::Done | Step::Release);
-        Verdict {
-            change: self.change(number, seen, &observed, &step),
-            status: told.then(|| self.status(&observed, &step)),
+        let change = self.change(*number, seen, &observed, &step);
+        if change.as_ref().is_some_and(|change| Some(change.object().kind()) == *refused) {
+            let told = engine::refused(&observed, &step, "a webhook refuses it");
+            return Verdict { status: Some(self.status(&told)), ..Verdict::default() };
         }
+        let told = !matches!(step, Step::Done | Step::Release);
+        let status = told.then(|| self.status(&engine::status(&observed, &step, None)));
+        Verdict { asks: false, change, status }
     }
 
     fn change(&self, request: usize, cluster: &Cluster, seen: &Observed, step: &Step) -> Option<Change> {
@@ -135,17 +171,22 @@ impl Shipped {
         }
     }
 
-    fn status(&self, seen: &Observed, step: &Step) -> Status {
-        let status = status(seen, step, None);
+    fn status(&self, status: &CassandraOpsRequestStatus) -> Status {
         let stuck =
             condition::get(&status.conditions, FAILED).is_some_and(|c| c.reason == ROLL_BACK_UNFINISHED);
         Status {
             phase: status.phase.unwrap_or(Phase::Pending),
-            record: self.recorded(&status),
-            clock: status
-                .step
-                .map(|step| (step.name, step.started != Time(now()), step.reached.unwrap_or_default())),
+            record: self.recorded(status),
+            clock: status.step.as_ref().map(|step| {
+                (step.name.clone(), step.started != Time(now()), step.reached.unwrap_or_default())
+            }),
             halted: condition::get(&status.conditions, PAUSE).is_some(),
+            refused: status
+                .conditions
+                .iter()
+                .filter(|c| c.reason == REFUSED)
+                .map(|c| c.type_.clone())
+                .collect(),
             stuck,
         }
     }
@@ -153,7 +194,7 @@ impl Shipped {
     /// Whether the halt belongs to a request that does not exist.
     pub fn is_orphan(&self, seen: &Cluster) -> bool {
         let Some(database) = &seen.database else { return false };
-        let requests = self.requests(seen);
+        let requests = self.requests(&seen.requests);
         orphaned_halt::orphaned(
             &self.cassandra(database, REQUESTS),
             requests.iter().map(|request| &**request),
@@ -216,8 +257,8 @@ impl Shipped {
         cassandra
     }
 
-    fn requests(&self, seen: &Cluster) -> Vec<Arc<CassandraOpsRequest>> {
-        let all = iter::zip(&self.requests, &seen.requests);
+    fn requests(&self, seen: &[Option<Request>]) -> Vec<Arc<CassandraOpsRequest>> {
+        let all = iter::zip(&self.requests, seen);
         all.filter_map(|(blank, request)| Some(Arc::new(self.request(blank, request.as_ref()?)))).collect()
     }
 
@@ -227,7 +268,7 @@ impl Shipped {
             real.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned());
         }
         real.metadata.deletion_timestamp = request.deleted.then(|| Time(now()));
-        let Status { phase, record, clock, halted, .. } = &request.status;
+        let Status { phase, record, clock, halted, refused, .. } = &request.status;
         let status = real.status.get_or_insert_default();
         status.phase = Some(*phase);
         let why = |yes: bool| yes.then(|| "it went wrong".to_owned());
@@ -256,6 +297,9 @@ impl Shipped {
         });
         if *halted {
             condition::set(&mut status.conditions, statement(PAUSE, true, "", None), &Time(now()));
+        }
+        for type_ in refused {
+            condition::set(&mut status.conditions, statement(type_, false, REFUSED, None), &Time(now()));
         }
         if request.status.stuck {
             condition::set(

@@ -15,6 +15,8 @@ pub struct State {
     pub late: Vec<Write>,
     /// The events that may still happen.
     pub left: Bounds,
+    /// Writes to objects of this kind are refused from now on, as a webhook or a quota does.
+    pub refused: Option<Kind>,
     /// New pods with these images crash.
     pub bad: Vec<Version>,
     /// The renewals of each pod are counted.
@@ -45,10 +47,20 @@ pub struct Manager {
 }
 
 /// A reconcile of a request: first the change, then the status.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Work {
+    /// It asks the nodes, before the request has begun: what it saw before.
+    pub asking: Option<Asking>,
     pub change: Option<Write>,
     pub report: Option<Write>,
+}
+
+/// The cluster as a reconcile saw it before it asked the nodes.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Asking {
+    pub seen: Cluster,
+    /// Objects that have changed since.
+    pub outdated: BTreeSet<Object>,
 }
 
 /// The leading provisioner.
@@ -90,7 +102,7 @@ pub enum Kind {
 }
 
 impl Object {
-    fn kind(self) -> Kind {
+    pub fn kind(self) -> Kind {
         match self {
             Self::Database => Kind::Database,
             Self::Request(_) => Kind::Requests,
@@ -147,6 +159,7 @@ impl State {
             provisioner: Provisioner { confirmed: Some(1), ..Provisioner::default() },
             late: vec![],
             left: bounds,
+            refused: None,
             bad,
             counted,
             another: false,
@@ -179,7 +192,7 @@ impl State {
             return matches!(write.change, Change::Evict(_));
         }
         let before = self.cluster.clone();
-        if self.cluster.carry_out(&write.change) {
+        if self.cluster.carry_out(&write.change, breakage) {
             self.judge(write, late, &before);
             // An eviction does not create the next pod yet, and writes to a pod are not conditional on its resource version.
             if !matches!(write.change, Change::Evict(_)) {
@@ -195,6 +208,9 @@ impl State {
 
     /// Marks everything that was decided on the earlier state of this object as outdated.
     pub fn changed(&mut self, object: Object) {
+        for asking in self.manager.workers.iter_mut().flatten().filter_map(|work| work.asking.as_mut()) {
+            asking.outdated.insert(object);
+        }
         let works = self.manager.workers.iter_mut().flatten();
         let writes = works
             .flat_map(|work| [&mut work.change, &mut work.report])
