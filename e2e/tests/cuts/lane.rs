@@ -74,7 +74,8 @@ impl Lane {
         })
     }
 
-    /// Carries out a request without a cut; returns the number of writes of each operator.
+    /// Carries out a request without a cut; returns the number of writes of each operator. They are ended here, since they die
+    /// with the thread that has started them, and the next one might still find them alive.
     pub fn count(&mut self, kind: Kind) -> Result<[usize; 2]> {
         self.prepare()?;
         let before = self.written();
@@ -83,6 +84,7 @@ impl Lane {
         self.check(&request)?;
         self.quiet();
         let after = self.written();
+        self.operators.iter_mut().try_for_each(Operator::kill)?;
         Ok([0, 1].map(|operator| after[operator] - before[operator]))
     }
 
