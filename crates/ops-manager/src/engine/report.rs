@@ -57,6 +57,8 @@ pub fn news<'a>(
     })
 }
 
+/// Type of the condition that reports the end of the halt.
+const RESUME: &str = "ResumeDatabase";
 /// Prefixes of conditions about pods and PetSets. During a roll-back their types begin with `RollBack`.
 const ROLLING: [&str; 5] = ["UpdatePetSets", "GetPod--", "EvictPod--", "RunningPod--", "CheckPodRunning--"];
 /// Type of the condition of a request that was given up and has no way back.
@@ -111,8 +113,8 @@ impl Report {
     }
 
     /// Adds what the cluster shows while the halt is ours. Setting `spec.version` starts a new generation, for which the halt
-    /// is not answered yet, and resume does not wait for that. If the operator died in between, this is the last chance to
-    /// report the progress.
+    /// is not answered yet, and resume does not wait for that. If the operator died in between, or just after the resume, the
+    /// progress is reported at the end.
     fn facts(&mut self, observed: &Observed, step: &Step) {
         let (Some(operation), Some(cassandra)) = (operation::of(&observed.request), &observed.cassandra)
         else {
@@ -121,17 +123,19 @@ impl Report {
         let ours = Halt::of(cassandra).is_of(&observed.request.uid().unwrap_or_default());
         let answered = halt::is_answered(cassandra);
         let committed = *step == Step::Resume && operation.way() == Way::Forward;
-        if !ours || !(answered || committed) {
+        let finished = *step == Step::Finish(Outcome::Successful);
+        if !finished && !(ours && (answered || committed)) {
             return;
         }
-        if answered {
+        if ours && answered {
             self.say("PauseDatabase", true, "Paused", "the provisioner leaves the Cassandra alone");
         }
         if let Some(name) = operation.version().filter(|_| committed) {
             self.version_set(name);
         }
         let (running, on) = (operation.names().running, operation.on());
-        let (nodes, done) = (observed.nodes(), operation.done(observed));
+        let nodes = observed.nodes();
+        let done = if finished { nodes } else { operation.done(observed) };
         self.status.progress = Some(format!("{done}/{nodes}"));
         if let Some((all, message)) = operation.templates(observed) {
             self.roll("UpdatePetSets", all, message);
@@ -217,12 +221,7 @@ impl Report {
                 if observed.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
                     self.whole();
                 }
-                self.say(
-                    "ResumeDatabase",
-                    true,
-                    "Resumed",
-                    "spec.halted is lifted; the provisioner is at work again",
-                );
+                self.resumed();
             }
             Step::Finish(outcome) => self.finish(observed, outcome),
         }
@@ -246,6 +245,10 @@ impl Report {
 
     fn whole(&mut self) {
         self.say("VerifyRing", true, "RingWhole", "every node is up and reports the release that it should");
+    }
+
+    fn resumed(&mut self) {
+        self.say(RESUME, true, "Resumed", "spec.halted is lifted; the provisioner is at work again");
     }
 
     fn pull(&mut self, image: &str, places: &[Place], refusal: Option<&str>) {
@@ -288,6 +291,11 @@ impl Report {
         match outcome {
             Outcome::Successful => {
                 self.status.phase = Some(Phase::Successful);
+                // The operator may have died before it could tell.
+                if !condition::is_true(&self.status.conditions, RESUME) {
+                    self.whole();
+                    self.resumed();
+                }
                 self.say("DatabaseReady", true, "Ready", "the provisioner reports the Cassandra Ready");
                 let message = operation::of(&observed.request).map_or("", |it| it.names().successful);
                 self.say("Successful", true, "Successful", message);

@@ -62,6 +62,10 @@ fn a_restart_survives_a_crash_after_every_step() {
         (0..500).map_while(|n| world.reconcile(n != crash)).for_each(drop);
         assert_eq!(world.phase(), Phase::Successful, "crash after step {crash}");
         assert_eq!(world.evicted.len(), 3, "crash after step {crash}");
+        assert_eq!(progress(&world), Some("3/3"), "crash after step {crash}");
+        for told in ["CheckPodRunning--db-rack-c-0", "RestartNodes", "VerifyRing", "ResumeDatabase"] {
+            assert!(world.is_true(told), "crash after step {crash}: {told}");
+        }
         assert_eq!(world.halt(), Halt::None);
     }
 }
