@@ -1,7 +1,7 @@
 //! An admission webhook that rewrites the images of new pods, as those of registry mirrors do.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Command, id};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +32,15 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Adds `suffix` to the tag of each image of `repository` in new pods of this namespace. Serves on the loopback device, where
-    /// only the API server of the embedded cluster can reach it.
+    /// Adds `suffix` to the tag of each image of `repository` in new pods of this namespace. Serves on the address by which this
+    /// machine reaches the API server, which is a private one with the embedded cluster.
     pub fn adding(namespace: &str, repository: &str, suffix: &'static str) -> Result<Self> {
-        let (certificate, key) = certificate()?;
+        let host = own_address()?;
+        let (certificate, key) = certificate(host)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let prefix = format!("{repository}:");
         let address = runtime.block_on(async {
-            let tcp = TcpListener::bind(("127.0.0.1", 0)).await?;
+            let tcp = TcpListener::bind((host, 0)).await?;
             let address = tcp.local_addr()?;
             let listener = Tls { tcp, acceptor: acceptor(&certificate, &key)? };
             let answer = move |body: Bytes| async move {
@@ -101,8 +102,17 @@ fn reviewed(review: &Value, prefix: &str, suffix: &str) -> Value {
     })
 }
 
-/// A certificate for the loopback device that is its own authority, and its key; both as PEM.
-fn certificate() -> Result<(Vec<u8>, Vec<u8>)> {
+/// The address of this machine on the way to the API server. Nothing is sent to find it.
+fn own_address() -> Result<IpAddr> {
+    let url = kubectl(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"])?;
+    let server = url.trim().trim_start_matches("https://").trim_end_matches('/');
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(server).with_context(|| format!("the way to the API server {url}"))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// A certificate for an address that is its own authority, and its key; both as PEM.
+fn certificate(host: IpAddr) -> Result<(Vec<u8>, Vec<u8>)> {
     let folder = std::env::temp_dir().join(format!("cassandra-webhook-{}", id()));
     fs::create_dir_all(&folder)?;
     let [certificate, key] = ["tls.crt", "tls.key"].map(|file| folder.join(file));
@@ -117,7 +127,7 @@ fn certificate() -> Result<(Vec<u8>, Vec<u8>)> {
             "-nodes",
             "-batch",
         ])
-        .args(["-days", "1", "-subj", "/CN=webhook", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-days", "1", "-subj", "/CN=webhook", "-addext", &format!("subjectAltName=IP:{host}")])
         .arg("-out")
         .arg(&certificate)
         .arg("-keyout")
