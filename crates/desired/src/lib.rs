@@ -29,7 +29,7 @@ use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use auth::{Malformed, credentials, secret as auth_secret, to_keep};
-pub use configuration::{Configuration, Keys, Mounted, Stored, first_keys, mounted, mounted_by};
+pub use configuration::{Configuration, Keys, Mounted, Stored, mounted, mounted_by};
 pub use kept::{Kept, noted};
 pub use lack::lack;
 pub use petset::given;

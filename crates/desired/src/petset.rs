@@ -12,7 +12,6 @@ use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaim, PodTemplateSpec, SecretVolumeSource, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-
 use settings::layout::MEMBERS_KEY;
 
 use crate::resolved::{Rack, Resolved};

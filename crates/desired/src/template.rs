@@ -76,7 +76,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Inputs, Resolved, first_keys, given};
+    use crate::{Configuration, Inputs, Resolved, Stored, given};
 
     fn cassandra(memory: &str) -> Cassandra {
         let container = json!({ "name": "cassandra", "resources": { "limits": { "memory": memory } } });
@@ -103,7 +103,7 @@ mod tests {
 
     fn built(cassandra: &Cassandra, version: &CassandraVersion) -> PetSet {
         let resolved = Resolved::of(cassandra);
-        let keys = first_keys(&resolved);
+        let keys = Configuration::of(&resolved, None, &Stored::default()).keys;
         crate::petsets(&resolved, &Inputs { version, image: "render-config:1", keys: &keys }).remove(0)
     }
 

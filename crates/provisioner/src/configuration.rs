@@ -56,10 +56,7 @@ pub fn find(context: &Context, resolved: &Resolved<'_>, custom: &Settings) -> Co
     let of_pods = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(mounted);
     let files = petsets.iter().flat_map(|petset| mounted_by(petset)).chain(of_pods);
     let present = caches.secrets.get(&resolved.namespace, secret);
-    let stored = Stored {
-        secret: present.as_deref(),
-        used: files.filter(|file| file.secret == secret).collect(),
-        in_use: resolved.is_in_use(),
-    };
+    let stored =
+        Stored { secret: present.as_deref(), used: files.filter(|file| file.secret == secret).collect() };
     Configuration::of(resolved, custom.text.as_ref(), &stored)
 }

@@ -307,7 +307,7 @@ async fn a_petset_is_changed_as_the_provisioner_would_change_it() {
     let built = |version: &str| {
         let version: CassandraVersion = api.get("", version).unwrap();
         let (resolved, version) = (desired::Resolved::of(&cassandra), &version);
-        let keys = desired::first_keys(&resolved);
+        let keys = desired::Configuration::of(&resolved, None, &desired::Stored::default()).keys;
         desired::petsets(&resolved, &desired::Inputs { version, image: &image, keys: &keys }).remove(0)
     };
     api.delete::<PetSet>("ns", "db");
