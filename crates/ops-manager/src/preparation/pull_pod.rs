@@ -35,7 +35,7 @@ pub struct PullPod {
     pub uid: String,
     /// The Kubernetes node that it pulls for.
     pub host: String,
-    /// The image.
+    /// The image that it was made for. Its container may have another name of it, which a webhook has given it.
     pub image: String,
     /// State of the pull.
     pub state: PullState,
@@ -60,6 +60,8 @@ pub enum PullState {
 
 /// Name of the only container.
 const CONTAINER: &str = "pull";
+/// Annotation with the image that the pod was made for.
+const IMAGE: &str = "ops.kubedb.com/image";
 
 /// Builds a `PullPod` from a pod.
 pub(crate) fn read(pod: &Pod) -> PullPod {
@@ -68,7 +70,7 @@ pub(crate) fn read(pod: &Pod) -> PullPod {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
         host: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        image: spec.and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default(),
+        image: pod.annotations().get(IMAGE).cloned().unwrap_or_default(),
         state: state(pod),
         look: look::read(spec.and_then(|spec| spec.containers.first()), answer(pod)),
         terminating: pod.metadata.deletion_timestamp.is_some(),
@@ -123,6 +125,7 @@ pub(crate) fn pod(
             name: Some(format!("{}-pull-{}", request.name_any(), place.pod)),
             namespace: request.namespace(),
             labels: Some(labels()),
+            annotations: Some([(IMAGE.to_owned(), image.to_owned())].into()),
             owner_references: Some(request.controller_owner_ref(&()).into_iter().collect()),
             ..ObjectMeta::default()
         },
