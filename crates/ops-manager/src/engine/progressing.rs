@@ -78,7 +78,9 @@ fn settle(observed: &Observed, cassandra: &Cassandra, operation: &dyn Operation)
     }
     let status = cassandra.status.as_ref();
     let fresh = status.and_then(|s| s.observed_generation) == cassandra.metadata.generation;
-    if fresh && status.and_then(|s| s.phase) == Some(CassandraPhase::Ready) {
+    // While another request has halted the Cassandra, its phase may be that of before.
+    let ready = status.and_then(|s| s.phase) == Some(CassandraPhase::Ready) && operation.is_whole(observed);
+    if fresh && ready {
         return Step::Finish(Outcome::Successful);
     }
     Step::Wait(Wait {

@@ -158,6 +158,20 @@ fn a_pod_that_cannot_be_scheduled_stops_the_restart_after_its_time() {
     assert!(world.says("Failed").contains("0/3 nodes are available"), "{}", world.says("Failed"));
 }
 
+/// The halt is gone and the phase is that of before: while another request has halted the Cassandra, nobody writes it.
+#[test]
+fn a_restart_is_not_over_while_its_last_pod_is_away() {
+    let mut world = world(1);
+    world.until(|world| world.evicted.len() == 3 && world.racks[2].pods[0].ready);
+    let last = world.racks[2].pods.pop().unwrap();
+    world.lift();
+    world.run();
+    assert_eq!((world.phase(), progress(&world)), (Phase::Progressing, Some("2/3")));
+    world.racks[2].pods.push(last);
+    world.run();
+    assert_eq!((world.phase(), progress(&world)), (Phase::Successful, Some("3/3")));
+}
+
 #[rstest]
 #[case::before_the_first_pod(0, "0 of 6")]
 #[case::in_the_middle(3, "3 of 6")]

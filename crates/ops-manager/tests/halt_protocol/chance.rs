@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::cluster::{Database, Is, Object, Pod, Request, Template};
+use crate::cluster::{Database, Is, Object, Pod, Request};
 use crate::model::{Action, Operator};
 use crate::state::{Kind, Manager, Provisioner, Stale, State, Write};
 use crate::{PODS_PER_RACK, REQUESTS};
@@ -116,8 +116,7 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
             *overdue = true;
         }
         Fault::Die(pod) => {
-            let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
-            renew(state, pod, Is::Up, followed)?;
+            ended(state, pod, Is::Up)?;
         }
         Fault::Refuse(kind) => state.refused = Some(kind),
     }
@@ -143,8 +142,17 @@ fn fall(state: &mut State, operator: Operator) -> Vec<Write> {
     }
 }
 
-pub fn renew(state: &mut State, pod: usize, from: Is, template: Template) -> Option<()> {
-    let there = state.cluster.pods.get_mut(pod).filter(|pod| pod.is == from)?;
+/// A pod that was like this does not exist any more.
+pub fn ended(state: &mut State, pod: usize, was: Is) -> Option<()> {
+    state.cluster.pods.get_mut(pod).filter(|pod| pod.is == was)?.is = Is::Gone;
+    state.changed(Object::Pod(pod));
+    Some(())
+}
+
+/// The controllers make the pod that does not exist.
+pub fn made(state: &mut State, pod: usize) -> Option<()> {
+    let template = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
+    let there = state.cluster.pods.get_mut(pod).filter(|pod| pod.is == Is::Gone)?;
     *there = Pod { template, is: Is::Starting, uid: there.uid + u8::from(state.counted) };
     state.changed(Object::Pod(pod));
     Some(())

@@ -6,11 +6,23 @@ use api::ops_request::Phase;
 
 use crate::{Breakage, PODS_PER_RACK, RACKS, REQUESTS};
 
-/// The ring's version in the beginning, and the one that all requests target.
+/// The ring's version in the beginning, and those that requests target.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Version {
     Old,
     New,
+    Newer,
+}
+
+impl Version {
+    pub const ALL: [Self; 3] = [Self::Old, Self::New, Self::Newer];
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ask {
+    Update(Version),
+    Restart,
 }
 
 /// A template of pods, and so a revision: what the release and an edit of the user's make of it.
@@ -64,6 +76,8 @@ pub struct Pod {
 pub enum Is {
     Up,
     Leaving,
+    /// It does not exist: the controllers have not made it yet.
+    Gone,
     Starting,
     /// It crashes again and again.
     Broken,
@@ -263,7 +277,7 @@ impl Cluster {
         let others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod);
         match self.pods[pod].is {
             Is::Up => others.into_iter().all(|(_, other)| other.is == Is::Up),
-            Is::Leaving => false,
+            Is::Leaving | Is::Gone => false,
             Is::Starting | Is::Broken => true,
         }
     }

@@ -31,7 +31,8 @@ mod state;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use api::ops_request::OpsType;
+use cluster::Ask::{self, Restart, Update};
+use cluster::Version::{New, Newer};
 use judge::property;
 use model::Halts;
 use rstest::rstest;
@@ -84,7 +85,13 @@ pub enum Breakage {
 #[case::a_crash_and_trouble(Bounds { crashes: 1, troubles: 1, ..Bounds::NOTHING })]
 #[case::trouble_and_a_user(Bounds { troubles: 1, user: 1, ..Bounds::NOTHING })]
 fn the_protocol_holds(#[case] bounds: Bounds) {
-    explore(bounds, [OpsType::UpdateVersion; REQUESTS]);
+    explore(bounds, [Update(New); REQUESTS]);
+}
+
+/// The second update, which the user creates, goes on from where the first has brought the ring, or repairs what it has left.
+#[test]
+fn the_protocol_holds_for_updates_to_different_versions() {
+    explore(Bounds { user: 1, ..Bounds::NOTHING }, [Update(New), Update(Newer)]);
 }
 
 /// A restart alone or first, and an update before a restart.
@@ -96,13 +103,13 @@ fn the_protocol_holds(#[case] bounds: Bounds) {
 fn the_protocol_holds_for_restarts(
     #[case] bounds: Bounds,
     #[values(
-        [OpsType::Restart, OpsType::UpdateVersion],
-        [OpsType::UpdateVersion, OpsType::Restart],
-        [OpsType::Restart, OpsType::Restart],
+        [Restart, Update(New)],
+        [Update(New), Restart],
+        [Restart, Restart],
     )]
-    types: [OpsType; REQUESTS],
+    asks: [Ask; REQUESTS],
 ) {
-    explore(bounds, types);
+    explore(bounds, asks);
 }
 
 #[rstest]
@@ -119,21 +126,22 @@ fn the_protocol_holds_for_restarts(
 fn the_protocol_holds_in_larger_bounds(
     #[case] bounds: Bounds,
     #[values(
-        [OpsType::UpdateVersion; REQUESTS],
-        [OpsType::UpdateVersion, OpsType::Restart],
-        [OpsType::Restart; REQUESTS],
+        [Update(New); REQUESTS],
+        [Update(New), Update(Newer)],
+        [Update(New), Restart],
+        [Restart; REQUESTS],
     )]
-    types: [OpsType; REQUESTS],
+    asks: [Ask; REQUESTS],
 ) {
-    explore(bounds, types);
+    explore(bounds, asks);
 }
 
-fn explore(bounds: Bounds, types: [OpsType; REQUESTS]) {
+fn explore(bounds: Bounds, asks: [Ask; REQUESTS]) {
     let started = Instant::now();
-    let model = Halts::new(bounds, types, None);
+    let model = Halts::new(bounds, asks, None);
     let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-    eprintln!("{types:?}, {bounds:?}: {states} states, {depth} deep, in {:.1?}", started.elapsed());
+    eprintln!("{asks:?}, {bounds:?}: {states} states, {depth} deep, in {:.1?}", started.elapsed());
     for (name, path) in checker.discoveries() {
         let counterexample = property::ALL.contains(&name);
         assert!(!counterexample, "{name}: {:?}", path.into_actions());
@@ -152,7 +160,7 @@ fn without_a_part_of_it_it_does_not(
     #[case] bounds: Bounds,
     #[case] property: &'static str,
 ) {
-    let model = Halts::new(bounds, [OpsType::UpdateVersion; REQUESTS], Some(breakage));
+    let model = Halts::new(bounds, [Update(New); REQUESTS], Some(breakage));
     let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
     let checker = model.checker().threads(2).finish_when(found).spawn_bfs().join();
     let actions = checker.assert_any_discovery(property).into_actions();

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use api::ops_request::{OpsType, Phase};
+use api::ops_request::Phase;
 use stateright::{Model, Property};
 
-use crate::chance::{Fault, User, act, cache, cache_of, faults, renew, strike};
-use crate::cluster::{Cluster, Is, Status, Version};
+use crate::chance::{Fault, User, act, cache, cache_of, ended, faults, made, strike};
+use crate::cluster::{Ask, Cluster, Is, Status, Version};
 use crate::judge::{Breach, property};
 use crate::shipped::Shipped;
 use crate::state::State;
-use crate::{Bounds, Breakage, PODS_PER_RACK, REQUESTS, operators};
+use crate::{Bounds, Breakage, REQUESTS, operators};
 
 /// An event.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,8 +21,10 @@ pub enum Action {
     Provision,
     /// The controllers observe the template of a PetSet.
     Follow(usize),
-    /// A pod that was being deleted is gone, and a new one is created.
-    Renew(usize),
+    /// A pod that was being deleted is gone.
+    End(usize),
+    /// The controllers make a pod that does not exist.
+    Make(usize),
     /// A new pod comes up, or crashes.
     Start(usize),
     /// A stale cache catches up.
@@ -41,7 +43,7 @@ pub enum Operator {
 
 pub struct Halts {
     bounds: Bounds,
-    types: [OpsType; REQUESTS],
+    asks: [Ask; REQUESTS],
     breakage: Option<Breakage>,
     shipped: Shipped,
     /// Hashes of states from which everything ends well.
@@ -49,8 +51,8 @@ pub struct Halts {
 }
 
 impl Halts {
-    pub fn new(bounds: Bounds, types: [OpsType; REQUESTS], breakage: Option<Breakage>) -> Self {
-        Self { bounds, types, breakage, shipped: Shipped::new(types, breakage), well: Mutex::default() }
+    pub fn new(bounds: Bounds, asks: [Ask; REQUESTS], breakage: Option<Breakage>) -> Self {
+        Self { bounds, asks, breakage, shipped: Shipped::new(asks, breakage), well: Mutex::default() }
     }
 
     /// The state after `action`, or `None` if it changes nothing.
@@ -64,10 +66,8 @@ impl Halts {
                 let petset = state.cluster.petsets.get_mut(*rack)?;
                 petset.followed = petset.template;
             }
-            Action::Renew(pod) => {
-                let followed = state.cluster.petsets.get(pod / PODS_PER_RACK)?.followed;
-                renew(&mut state, *pod, Is::Leaving, followed)?;
-            }
+            Action::End(pod) => ended(&mut state, *pod, Is::Leaving)?,
+            Action::Make(pod) => made(&mut state, *pod)?,
             Action::Start(pod) => {
                 let pod = state.cluster.pods.get_mut(*pod).filter(|pod| pod.is == Is::Starting)?;
                 pod.is = if state.bad.contains(&pod.template.image) { Is::Broken } else { Is::Up };
@@ -101,7 +101,8 @@ pub fn going_on(state: &State) -> Vec<Action> {
     actions.extend([Action::Sweep, Action::Provision]);
     let behind = |rack: &usize| petsets[*rack].followed != petsets[*rack].template;
     actions.extend((0..petsets.len()).filter(behind).map(Action::Follow));
-    actions.extend(pods_that_are(Is::Leaving).map(Action::Renew));
+    actions.extend(pods_that_are(Is::Leaving).map(Action::End));
+    actions.extend(pods_that_are(Is::Gone).map(Action::Make));
     actions.extend(pods_that_are(Is::Starting).map(Action::Start));
     actions
 }
@@ -112,14 +113,18 @@ impl Model for Halts {
 
     fn init_states(&self) -> Vec<State> {
         let state = |bad| {
-            let mut state = State::new(self.bounds, bad, self.types.contains(&OpsType::Restart));
+            let mut state = State::new(self.bounds, bad, self.asks.contains(&Ask::Restart));
             // So that the provisioner has something to write when a part of the protocol is missing.
             if let Some(database) = &mut state.cluster.database {
                 database.edited = self.breakage.is_some();
             }
             state
         };
-        [vec![], vec![Version::New], vec![Version::Old, Version::New]].map(state).into()
+        let mut bad = vec![vec![], vec![Version::New], vec![Version::Old, Version::New]];
+        if self.asks.contains(&Ask::Update(Version::Newer)) {
+            bad.push(vec![Version::Newer]);
+        }
+        bad.into_iter().map(state).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {

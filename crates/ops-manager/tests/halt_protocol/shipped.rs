@@ -9,7 +9,8 @@ use api::condition::{self, Statement};
 use api::halt::{self, HALTED_BY};
 use api::names::OPS_REQUEST_FINALIZER;
 use api::ops_request::{
-    Apply, CassandraOpsRequestStatus, OpsType, Phase, Release, RestartRecord, StepRecord, UpdateVersionRecord,
+    Apply, CassandraOpsRequestStatus, OpsType, Phase, Release, RestartRecord, StepRecord, UpdateVersion,
+    UpdateVersionRecord,
 };
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,7 +22,7 @@ use ops_manager::observe::{Admission, Observed, Rack};
 use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
-use crate::cluster::{Change, Cluster, Database, Is, Pod, Record, Request, Status, Template, Version};
+use crate::cluster::{Ask, Change, Cluster, Database, Is, Pod, Record, Request, Status, Template, Version};
 use crate::state::Kind;
 use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
 
@@ -29,6 +30,8 @@ const FAILED: &str = "Failed";
 const REFUSED: &str = "WriteRefused";
 const PAUSE: &str = "PauseDatabase";
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Names of the versions.
+const RELEASES: [&str; Version::ALL.len()] = ["4.1.10", "5.0.6", "5.0.7"];
 
 /// Result of a reconcile of a request.
 #[derive(Clone, Debug, Default)]
@@ -60,27 +63,34 @@ pub struct Shipped {
     breakage: Option<Breakage>,
     racks: Vec<&'static str>,
     database: Cassandra,
+    asks: [Ask; REQUESTS],
     requests: [CassandraOpsRequest; REQUESTS],
-    versions: [Arc<CassandraVersion>; 2],
+    versions: [Arc<CassandraVersion>; Version::ALL.len()],
     answers: Mutex<HashMap<Question, Verdict>>,
 }
 
 impl Shipped {
-    pub fn new(types: [OpsType; REQUESTS], breakage: Option<Breakage>) -> Self {
+    pub fn new(asks: [Ask; REQUESTS], breakage: Option<Breakage>) -> Self {
         let racks = NAMES[..crate::RACKS].to_vec();
-        let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let mut requests = [1, 2].map(fixtures::request);
-        for (request, type_) in iter::zip(&mut requests, types) {
+        let versions = RELEASES.map(|name| Arc::new(fixtures::version(name)));
+        for (request, ask) in iter::zip(&mut requests, asks) {
+            let (type_, target) = match ask {
+                Ask::Update(version) => (OpsType::UpdateVersion, Some(RELEASES[version as usize].to_owned())),
+                Ask::Restart => (OpsType::Restart, None),
+            };
             request.spec.type_ = type_;
+            request.spec.update_version = target.map(|target_version| UpdateVersion { target_version });
         }
         // So that the second request may repair what the first has left.
         requests[1].spec.apply = Apply::Always;
         Self {
             breakage,
-            database: fixtures::cassandra(&racks, replicas),
+            database: fixtures::cassandra(&racks, replicas()),
             racks,
+            asks,
             requests,
-            versions: ["4.1.10", "5.0.6"].map(|name| Arc::new(fixtures::version(name))),
+            versions,
             answers: Mutex::default(),
         }
     }
@@ -114,7 +124,7 @@ impl Shipped {
             unfinished,
             cassandra: seen.database.as_ref().map(|database| Arc::new(self.cassandra(database, *number))),
             current: seen.database.as_ref().map(|database| self.version(database.version)),
-            target: Some(self.version(Version::New)),
+            target: self.target(*number),
             racks: self.racks(seen, &seen.pods),
             pull_pods: vec![],
             ring: None,
@@ -145,21 +155,21 @@ impl Shipped {
 
     fn change(&self, request: usize, cluster: &Cluster, seen: &Observed, step: &Step) -> Option<Change> {
         let version =
-            |image: &str| if image == self.versions[0].spec.db.image { Version::Old } else { Version::New };
+            |image: &str| Version::ALL.into_iter().find(|it| self.version(*it).spec.db.image == image);
         let rack = |petset: &str| seen.racks.iter().position(|rack| rack.petset == petset);
         match step {
             Step::Begin { .. } => seen.request.finalizers().is_empty().then_some(Change::Hold(request, true)),
             Step::Release => Some(Change::Hold(request, false)),
             Step::Halt => Some(Change::Halt(request)),
             Step::Resume => Some(Change::Resume),
-            Step::SetVersion { name } => Some(Change::SetVersion(version(&fixtures::image(name)))),
-            Step::SetImage { petset, image, .. } => Some(Change::SetImage(rack(petset)?, version(image))),
+            Step::SetVersion { name } => version(&fixtures::image(name)).map(Change::SetVersion),
+            Step::SetImage { petset, image, .. } => Some(Change::SetImage(rack(petset)?, version(image)?)),
             Step::SetTemplate { petset } => {
                 Some(Change::SetTemplate(rack(petset)?, cluster.database.as_ref()?.template()))
             }
             Step::Evict { pod } => {
-                let mut pods = seen.racks.iter().flat_map(|rack| &rack.pods);
-                Some(Change::Evict(pods.position(|other| other.name == pod.name)?))
+                let mut all = self.racks.iter().flat_map(|name| fixtures::rack(name, replicas()).pods);
+                Some(Change::Evict(all.position(|other| other.name == pod.name)?))
             }
             Step::Done
             | Step::Wait(_)
@@ -223,7 +233,15 @@ impl Shipped {
     }
 
     fn version(&self, version: Version) -> Arc<CassandraVersion> {
-        Arc::clone(&self.versions[usize::from(version == Version::New)])
+        Arc::clone(&self.versions[version as usize])
+    }
+
+    /// The version that a request targets.
+    fn target(&self, request: usize) -> Option<Arc<CassandraVersion>> {
+        match self.asks[request] {
+            Ask::Update(version) => Some(self.version(version)),
+            Ask::Restart => None,
+        }
     }
 
     /// The Cassandra as seen by `reader`: the number of a request, or any other number for the provisioner.
@@ -258,12 +276,12 @@ impl Shipped {
     }
 
     fn requests(&self, seen: &[Option<Request>]) -> Vec<Arc<CassandraOpsRequest>> {
-        let all = iter::zip(&self.requests, seen);
-        all.filter_map(|(blank, request)| Some(Arc::new(self.request(blank, request.as_ref()?)))).collect()
+        let all = seen.iter().enumerate();
+        all.filter_map(|(number, request)| Some(Arc::new(self.request(number, request.as_ref()?)))).collect()
     }
 
-    fn request(&self, blank: &CassandraOpsRequest, request: &Request) -> CassandraOpsRequest {
-        let mut real = blank.clone();
+    fn request(&self, number: usize, request: &Request) -> CassandraOpsRequest {
+        let mut real = self.requests[number].clone();
         if request.finalizer {
             real.finalizers_mut().push(OPS_REQUEST_FINALIZER.to_owned());
         }
@@ -274,10 +292,10 @@ impl Shipped {
         let why = |yes: bool| yes.then(|| "it went wrong".to_owned());
         match record {
             Some(Record::Update { source, before, back }) => {
-                status.update_version = Some(UpdateVersionRecord {
+                status.update_version = self.target(number).map(|target| UpdateVersionRecord {
                     cassandra: None,
                     source: release(&self.version(*source)),
-                    target: release(&self.version(Version::New)),
+                    target: release(&target),
                     before: Some(before.iter().map(|template| self.revision(*template)).collect()),
                     roll_back: why(*back),
                 });
@@ -318,16 +336,16 @@ impl Shipped {
     }
 
     fn recorded(&self, status: &CassandraOpsRequestStatus) -> Option<Record> {
-        let all =
-            [Version::Old, Version::New].map(|image| [false, true].map(|edited| Template { image, edited }));
+        let all = Version::ALL.map(|image| [false, true].map(|edited| Template { image, edited }));
         let of = |revision: &String| {
             all.as_flattened().iter().find(|it| self.revision(**it) == *revision).copied()
         };
         if let Some(record) = &status.update_version {
-            let old = record.source.name == self.versions[0].name_any();
+            let source =
+                Version::ALL.into_iter().find(|it| self.version(*it).name_any() == record.source.name)?;
             let before = record.before.iter().flatten();
             return Some(Record::Update {
-                source: if old { Version::Old } else { Version::New },
+                source,
                 before: before.filter_map(of).collect(),
                 back: record.roll_back.is_some(),
             });
@@ -345,10 +363,9 @@ impl Shipped {
     }
 
     fn racks(&self, seen: &Cluster, pods: &[Pod]) -> Vec<Rack> {
-        let replicas = i32::try_from(PODS_PER_RACK).expect("it is small");
         let image = |version: Version| self.version(version).spec.db.image.clone();
         let mut pods = pods.iter().enumerate();
-        let mut racks: Vec<Rack> = self.racks.iter().map(|name| fixtures::rack(name, replicas)).collect();
+        let mut racks: Vec<Rack> = self.racks.iter().map(|name| fixtures::rack(name, replicas())).collect();
         for (number, rack) in racks.iter_mut().enumerate() {
             let petset = seen.petsets.get(number);
             let wanted = seen.database.as_ref().map(Database::template);
@@ -358,6 +375,7 @@ impl Shipped {
             rack.revision = observed.map(|petset| self.revision(petset.template));
             rack.waits = petset.zip(wanted).is_some_and(|(petset, wanted)| petset.template != wanted);
             rack.pods = iter::zip(&rack.pods, pods.by_ref())
+                .filter(|(_, (_, pod))| pod.is != Is::Gone)
                 .map(|(blank, (place, pod))| Node {
                     uid: uid_of(place, pod.uid),
                     revision: self.revision(pod.template),
@@ -372,6 +390,11 @@ impl Shipped {
 fn node(blank: &Node, pod: Pod, image: String) -> Node {
     let trouble = (pod.is == Is::Broken).then(|| Trouble { what: "it crashes".to_owned(), log_of: None });
     Node { image, ready: pod.is == Is::Up, terminating: pod.is == Is::Leaving, trouble, ..blank.clone() }
+}
+
+/// Pods of a rack.
+fn replicas() -> i32 {
+    i32::try_from(PODS_PER_RACK).expect("it is small")
 }
 
 /// UID of a pod by its place in the ring.
