@@ -11,6 +11,8 @@ mod made;
 mod node;
 #[path = "cases/refused.rs"]
 mod refused;
+#[path = "cases/restart.rs"]
+mod restart;
 #[path = "cases/revision.rs"]
 mod revision;
 #[path = "cases/start.rs"]
@@ -38,8 +40,16 @@ fn cases(words: &[String]) -> Result<bool> {
         "the cases break volumes and read the audit log: they are played on the embedded cluster only, by `make cases` \
          without KUBE_CONTEXT"
     );
-    let all =
-        [made::CASES, node::CASES, start::CASES, refused::CASES, update::CASES, revision::CASES].concat();
+    let all = [
+        made::CASES,
+        node::CASES,
+        start::CASES,
+        refused::CASES,
+        update::CASES,
+        revision::CASES,
+        restart::CASES,
+    ]
+    .concat();
     let row = |(name, play): Case| Row { name: name.to_owned(), play: Box::new(play) };
     table::play(all.into_iter().map(row).collect(), words)
 }

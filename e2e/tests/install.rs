@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::audit::{self, Mark};
-use e2e::kubectl::{apply, fresh_namespace, get, patch, phase, remove_namespace, text, wait_for};
+use e2e::kubectl::{apply, condition, fresh_namespace, get, patch, phase, remove_namespace, text, wait_for};
 use e2e::machine;
 use e2e::manifests;
 use e2e::operators::RELEASE;
@@ -50,7 +50,7 @@ fn no_pod_of_a_cassandra_is_touched() -> Result<()> {
     remove_namespace(NAMESPACE)
 }
 
-/// New operators leave the template of the pods as it is; only a new render-config changes it.
+/// New operators and a new render-config leave the template of a ring in use as it is. The latter waits for a restart.
 fn upgrade_of_the_images() -> Result<()> {
     let template = || Ok::<_, anyhow::Error>(get(NAMESPACE, "statefulset/db")?["spec"]["template"].clone());
     let before = template()?;
@@ -63,10 +63,12 @@ fn upgrade_of_the_images() -> Result<()> {
     next_image("render-config", "E2E_RENDER_CONFIG_TAG")?;
     upgrade(&format!("renderConfig.image.tag={NEXT}"))?;
     observed()?;
-    wait_for("the new image in the template of the pods", NAMESPACE, 30, || {
-        let image = text(&template()?, "/spec/initContainers/1/image");
-        Ok(image.ends_with(&format!(":{NEXT}")).then_some(()))
-    })
+    let said = wait_for("the new image to wait for a restart", NAMESPACE, 30, || {
+        Ok(condition(&get(NAMESPACE, CASSANDRA)?, "RestartRequired").map(|it| text(it, "/message")))
+    })?;
+    ensure!(said.contains(": db-0. "), "{said}");
+    ensure!(before == template()?, "a new render-config has changed the template of the pods");
+    Ok(())
 }
 
 fn next_image(name: &str, tag: &'static str) -> Result<()> {
