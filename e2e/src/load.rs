@@ -33,6 +33,11 @@ pub fn progress(namespace: &str) -> Progress {
         .unwrap_or_default()
 }
 
+/// Waits until the load has written some rows: what it does in its first seconds tells more of a cold start than of a fault.
+pub fn some_rows(namespace: &str) -> Result<()> {
+    wait_for("some rows", namespace, 60, || Ok((progress(namespace).acknowledged > 1000).then_some(())))
+}
+
 /// Ends the load, waits until it has read everything back, and returns what became of the rows.
 pub fn stop(namespace: &str) -> Result<Verdict> {
     kubectl(&["exec", "-n", namespace, POD, "--", "/app", "stop", UNTIL])?;

@@ -22,6 +22,7 @@ fn in_turn() -> Result<String> {
     apply(&shape(N, "ring", "4.1.10", &[2, 2, 2]).to_string())?;
     phase(N, RING, &["Ready"], 900)?;
     load::start(N, "ring", &pods("ring").each_ref().map(String::as_str), 3)?;
+    load::some_rows(N)?;
     let (before, spec) = (uids()?, generation()?);
 
     apply(&restart(N, "of-nobody", "nobody").to_string())?;

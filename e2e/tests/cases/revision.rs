@@ -40,6 +40,7 @@ fn rewritten() -> Result<String> {
     phase(N, RING, &["Ready"], 600)?;
     let names = pods("ring");
     load::start(N, "ring", &names.each_ref().map(String::as_str), 3)?;
+    load::some_rows(N)?;
     let mark = audit::mark()?;
     apply(&update(N, "to-5-0", "ring", "5.0.6").to_string())?;
     let request = phase(N, "casops/to-5-0", &["Successful", "Failed", "Denied"], 600)?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use e2e::client::{Login, cql};
-use e2e::kubectl::{apply, fresh_namespace, phase, remove_namespace, text, wait_for};
+use e2e::kubectl::{apply, fresh_namespace, phase, remove_namespace, text};
 use e2e::table::Row;
 use e2e::{load, manifests, update};
 use serde_json::Value;
@@ -69,7 +69,7 @@ fn updated(namespace: &str, shape: &[usize]) -> Result<String> {
     let copies = all.len().min(3);
     load::start(namespace, "ring", &first, copies)?;
     // Nine nodes whose code is still cold may time out on a small machine, before the update has begun.
-    some_rows(namespace)?;
+    load::some_rows(namespace)?;
     let started = Instant::now();
     apply(&manifests::update(namespace, "to-5-0", "ring", "5.0.6").to_string())?;
     let seconds = 300 + 150 * all.len() as u64;
@@ -89,11 +89,6 @@ fn updated(namespace: &str, shape: &[usize]) -> Result<String> {
         "Ready in {took} s, updated in {update} s; {} rows there, {failed} requests failed, 0 lost",
         verdict.verified
     ))
-}
-
-/// Waits until the client has written some rows.
-pub fn some_rows(namespace: &str) -> Result<()> {
-    wait_for("some rows", namespace, 60, || Ok((load::progress(namespace).acknowledged > 1000).then_some(())))
 }
 
 pub fn borrowed(names: &[String]) -> Vec<&str> {

@@ -11,7 +11,7 @@ use e2e::kubectl::{
 use e2e::table::Row;
 use e2e::{load, machine, manifests, operators, update};
 
-use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring, some_rows};
+use crate::born::{LOGIN, borrowed, every_node_has_its_share, pods, ring};
 
 const N: &str = "shapes-lost";
 const SHAPE: &[usize] = &[2, 2, 2];
@@ -41,7 +41,7 @@ fn made(namespace: &str, shape: &[usize]) -> Result<()> {
         ring(namespace, shape, "4.1.10")?;
         let (_, first) = pods(shape);
         load::start(namespace, "ring", &borrowed(&first), 3)?;
-        some_rows(namespace)?;
+        load::some_rows(namespace)?;
         let verdict = load::stop(namespace)?;
         ensure!(verdict.all_is_there(), "{verdict}");
     }
