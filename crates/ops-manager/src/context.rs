@@ -8,6 +8,7 @@ use api::ops_request::Phase;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator::{Cache, Operator};
 
@@ -55,6 +56,26 @@ impl Context {
             self.newest().extend(request.resource_version().map(|version| (uid, version)));
         }
         Ok(sure)
+    }
+
+    /// Makes sure that these cached PetSets are the newest ones, apart from their status. Returns whether they are.
+    ///
+    /// The caches of different kinds are not in step. Going by a PetSet of before its template was changed, a roll-back has
+    /// nothing to do, and would leave the template of the target in a ring that is resumed.
+    pub async fn confirm_petsets(
+        &self,
+        namespace: &str,
+        names: impl Iterator<Item = &str>,
+    ) -> kube::Result<bool> {
+        let api = self.operator.api::<PetSet>(Some(namespace));
+        let version = |metadata: &ObjectMeta| (metadata.uid.clone(), metadata.generation);
+        for name in names {
+            let newest = api.get_metadata_opt(name).await?.map(|it| version(&it.metadata));
+            if newest != self.petsets.get(namespace, name).map(|it| version(&it.metadata)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Remembers the resource version of a request that this process has just written.

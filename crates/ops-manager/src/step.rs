@@ -134,6 +134,11 @@ impl Step {
         }
     }
 
+    /// Whether it ends the request or its halt, after which nobody looks after what the request has changed.
+    pub fn ends(&self) -> bool {
+        matches!(self, Self::Resume | Self::Finish(_))
+    }
+
     /// Whether the request cannot begin, or go on, for a reason outside of it.
     pub(crate) fn is_held_up(&self) -> bool {
         matches!(self, Self::Wait(wait) if wait.condition == HELD_UP)

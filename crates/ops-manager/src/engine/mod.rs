@@ -46,18 +46,10 @@ pub async fn advance(
     request: Arc<CassandraOpsRequest>,
     context: &Context,
 ) -> Result<Option<Duration>, WriteError> {
-    if request.phase() == Phase::Progressing {
-        match context.confirm(&request).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::info!("waits until the cache of requests has caught up with the API server");
-                return Ok(Some(NEXT));
-            }
-            Err(error) => {
-                tracing::warn!("cannot read CassandraOpsRequest {}: {error}", request.name_any());
-                return Ok(Some(LOOK));
-            }
-        }
+    if request.phase() == Phase::Progressing
+        && let Some(later) = stale("requests", context.confirm(&request).await)
+    {
+        return Ok(Some(later));
     }
     let mut observed = picture(request, context);
     let mut step = next_step(&observed);
@@ -75,6 +67,13 @@ pub async fn advance(
         observed.admission = Some(rehearsal::ask(context, &observed, &renewed).await);
         (observed.turn, observed.unfinished) = place(&observed.request, context);
         step = next_step(&observed);
+    }
+    if step.ends() && observed.request.has_begun() {
+        let petsets = observed.racks.iter().map(|rack| &*rack.petset);
+        let namespace = observed.request.namespace().unwrap_or_default();
+        if let Some(later) = stale("PetSets", context.confirm_petsets(&namespace, petsets).await) {
+            return Ok(Some(later));
+        }
     }
     let performed = effects::perform(context, &observed, &step).await;
     if matches!(step, Step::Done | Step::Release) {
@@ -101,6 +100,21 @@ pub async fn advance(
         (Step::Evict { .. }, Some(_)) => again(&observed),
         _ => NEXT,
     }))
+}
+
+/// After how long to look again unless the cache is known to be up to date.
+fn stale(what: &str, confirmed: kube::Result<bool>) -> Option<Duration> {
+    match confirmed {
+        Ok(true) => None,
+        Ok(false) => {
+            tracing::info!("waits until the cache of {what} has caught up with the API server");
+            Some(NEXT)
+        }
+        Err(error) => {
+            tracing::warn!("cannot read {what}: {error}");
+            Some(LOOK)
+        }
+    }
 }
 
 /// Writes the status if it has changed, and an event for each change worth one.

@@ -1,7 +1,7 @@
 //! From request to halt against an in-memory API server: what is created there, and what is left.
 
 use api::condition;
-use api::halt::Halt;
+use api::halt::{HALTED_BY, Halt};
 use api::labels;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
@@ -296,6 +296,31 @@ async fn a_newer_request_that_cannot_be_done_takes_nobody_s_place() {
         assert!(look(&api).await);
         assert_eq!(request(&api).phase(), phase, "beside one that asks for {target}");
     }
+}
+
+/// A user has lifted the halt of a roll-back. By a PetSet of before its image was set, nothing is left to do.
+#[tokio::test]
+async fn no_halt_ends_by_an_outdated_petset() {
+    let api = cluster();
+    api.fail_nth(1, 403);
+    let database = || api.get::<Cassandra>("ns", "db").unwrap();
+    while Halt::of(&database()) == Halt::None {
+        assert!(look(&api).await);
+    }
+    let outdated = api.cache::<PetSet>();
+    api.change("ns", "db", |petset: &mut PetSet| {
+        desired::set_release(&mut petset.spec.template, "cassandra:5.0.6", None);
+    });
+    api.change("ns", "db", |cassandra: &mut Cassandra| cassandra.spec.halted = false);
+    api.change("ns", "update", |request: &mut CassandraOpsRequest| {
+        let record = request.status.as_mut().and_then(|status| status.update_version.as_mut());
+        record.unwrap().roll_back = Some("it was deleted".to_owned());
+    });
+    let stale = Context { petsets: outdated, ..context(&api, api.cache()) };
+    assert!(Box::pin(advance(Arc::new(request(&api)), &stale)).await.is_ok());
+    assert!(database().annotations().contains_key(HALTED_BY), "it waits for its cache");
+    assert!(look(&api).await);
+    assert_ne!(Halt::of(&database()), Halt::None, "it goes on with its roll-back");
 }
 
 /// After the resume the provisioner has nothing to do.

@@ -38,6 +38,8 @@ const RELEASES: [&str; Version::ALL.len()] = ["4.1.10", "5.0.6", "5.0.7"];
 pub struct Verdict {
     /// It asks the nodes first.
     pub asks: bool,
+    /// It first makes sure that it has seen the PetSets as they are.
+    pub confirms: bool,
     /// The change to make.
     pub change: Option<Change>,
     /// The status to write; `None` at the very end.
@@ -150,7 +152,7 @@ impl Shipped {
         }
         let told = !matches!(step, Step::Done | Step::Release);
         let status = told.then(|| self.status(&engine::status(&observed, &step, None)));
-        Verdict { asks: false, change, status }
+        Verdict { asks: false, confirms: step.ends() && request.has_begun(), change, status }
     }
 
     fn change(&self, request: usize, cluster: &Cluster, seen: &Observed, step: &Step) -> Option<Change> {
