@@ -64,7 +64,9 @@ fn upgrade_of_the_images() -> Result<()> {
     upgrade(&format!("renderConfig.image.tag={NEXT}"))?;
     observed()?;
     let said = wait_for("the new image to wait for a restart", NAMESPACE, 30, || {
-        Ok(condition(&get(NAMESPACE, CASSANDRA)?, "RestartRequired").map(|it| text(it, "/message")))
+        let cassandra = get(NAMESPACE, CASSANDRA)?;
+        let told = condition(&cassandra, "RestartRequired").filter(|it| it["status"] == "True");
+        Ok(told.map(|it| text(it, "/message")))
     })?;
     ensure!(said.contains(": db-0. "), "{said}");
     ensure!(before == template()?, "a new render-config has changed the template of the pods");

@@ -79,14 +79,20 @@ fn settle(observed: &Observed, cassandra: &Cassandra, operation: &dyn Operation)
     let status = cassandra.status.as_ref();
     let fresh = status.and_then(|s| s.observed_generation) == cassandra.metadata.generation;
     // While another request has halted the Cassandra, its phase may be that of before.
-    let ready = status.and_then(|s| s.phase) == Some(CassandraPhase::Ready) && operation.is_whole(observed);
-    if fresh && ready {
+    let ready = fresh && status.and_then(|s| s.phase) == Some(CassandraPhase::Ready);
+    if ready && operation.is_whole(observed) {
         return Step::Finish(Outcome::Successful);
     }
+    let message = if ready {
+        let (done, all) = (operation.done(observed), observed.nodes());
+        format!("waits for all pods to be renewed and Ready; {done} of {all} are")
+    } else {
+        "waits for the provisioner to report the Cassandra Ready".to_owned()
+    };
     Step::Wait(Wait {
         condition: "DatabaseReady".to_owned(),
         reason: "AwaitingReady",
-        message: "waits for the provisioner to report the Cassandra Ready".to_owned(),
+        message,
         step: Some(READY.to_owned()),
     })
 }

@@ -167,6 +167,7 @@ fn a_restart_is_not_over_while_its_last_pod_is_away() {
     world.lift();
     world.run();
     assert_eq!((world.phase(), progress(&world)), (Phase::Progressing, Some("2/3")));
+    assert!(world.says("DatabaseReady").contains("2 of 3 are"), "{}", world.says("DatabaseReady"));
     world.racks[2].pods.push(last);
     world.run();
     assert_eq!((world.phase(), progress(&world)), (Phase::Successful, Some("3/3")));
