@@ -1,6 +1,6 @@
 //! State shared by all reconciles of this operator.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,10 @@ use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use kube::api::ListParams;
 use operator::{Cache, Operator};
+
+use crate::turn;
 
 /// A node that takes longer than this to answer is too busy to lose a neighbour.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
@@ -56,6 +59,19 @@ impl Context {
             self.newest().extend(request.resource_version().map(|version| (uid, version)));
         }
         Ok(sure)
+    }
+
+    /// Makes sure that no other request for the same Cassandra is in another state than the cache tells. Returns whether it is so.
+    pub async fn confirm_others(&self, request: &CassandraOpsRequest) -> kube::Result<bool> {
+        let namespace = request.namespace();
+        let api = self.operator.api::<CassandraOpsRequest>(namespace.as_deref());
+        let newest = api.list(&ListParams::default()).await?;
+        let version = |other: &CassandraOpsRequest| (other.uid(), other.resource_version());
+        let listed = newest.iter().filter(|other| turn::competes(request, other)).map(version);
+        let cached =
+            self.requests.filtered(|other| other.namespace() == namespace && turn::competes(request, other));
+        let cached: HashSet<_> = cached.iter().map(|other| version(other)).collect();
+        Ok(listed.collect::<HashSet<_>>() == cached)
     }
 
     /// Makes sure that these cached PetSets are the newest ones, apart from their status. Returns whether they are.

@@ -7,7 +7,7 @@ use api::condition;
 use operator::WriteError;
 
 use crate::observe::Observed;
-use crate::step::{HELD_UP, PULL_IMAGE, Step};
+use crate::step::{HELD_UP, PAUSE, PULL_IMAGE, Step};
 
 /// Reason of a condition that reports a refused write.
 pub(crate) const REFUSED: &str = "WriteRefused";
@@ -25,7 +25,7 @@ pub(crate) fn condition_of(step: &Step) -> Option<(String, bool)> {
     Some(match step {
         Step::Begin { .. } => (HELD_UP.to_owned(), false),
         Step::Pull { .. } | Step::RemovePullPods { .. } => (PULL_IMAGE.to_owned(), false),
-        Step::Halt => ("PauseDatabase".to_owned(), false),
+        Step::Halt => (PAUSE.to_owned(), false),
         Step::SetImage { .. } | Step::SetTemplate { .. } => ("UpdatePetSets".to_owned(), true),
         Step::Evict { pod } => (format!("EvictPod--{}", pod.name), true),
         Step::SetVersion { .. } => ("SetVersion".to_owned(), false),

@@ -147,6 +147,8 @@ impl Step {
 
 /// Type of the condition of a request that is held up.
 pub(crate) const HELD_UP: &str = "Waiting";
+/// Type of the condition that reports the halt.
+pub(crate) const PAUSE: &str = "PauseDatabase";
 /// Type of the condition that reports the pull.
 pub(crate) const PULL_IMAGE: &str = "PullImage";
 /// Name of the step that pulls the image.
@@ -167,4 +169,9 @@ pub(crate) fn renewal_of(pod: &str) -> String {
 /// A wait of a request that has not begun, or is held up.
 pub(crate) fn waiting(reason: &'static str, message: String, step: Option<String>) -> Step {
     Step::Wait(Wait { condition: HELD_UP.to_owned(), reason, message, step })
+}
+
+/// The wait of a request whose turn comes after this other one.
+pub(crate) fn queued(other: &str) -> Step {
+    waiting("Queued", format!("waits for CassandraOpsRequest {other} to finish"), None)
 }

@@ -3,8 +3,11 @@
 use std::cmp::Ordering;
 
 use api::CassandraOpsRequest;
+use api::condition;
 use api::ops_request::Phase;
 use kube::ResourceExt;
+
+use crate::step::PAUSE;
 
 /// Position of a request among the others for the same Cassandra.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -20,7 +23,8 @@ pub enum Turn {
 
 /// The turn of `request` among `all` requests of its namespace (which may include itself).
 ///
-/// A running request goes first. Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally
+/// A running request goes first. Two may begin at the same moment, since each saw a free turn: then the one that halts first goes
+/// first, and the other one, which has changed nothing yet, waits for its end. Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally
 /// old, the first by name counts as newer); of the remaining ones, the oldest goes first. A request that is not `valid` will
 /// be denied, so it replaces no other.
 pub fn among<'a>(
@@ -29,10 +33,16 @@ pub fn among<'a>(
     valid: impl Fn(&CassandraOpsRequest) -> bool,
 ) -> Turn {
     let others = all.filter(|other| competes(request, other));
-    if request.phase() == Phase::Progressing {
+    let begun = request.phase() == Phase::Progressing;
+    if begun && has_halted(request) {
         return Turn::Now;
     }
-    if let Some(running) = others.clone().find(|other| other.phase() == Phase::Progressing) {
+    let mut running = others.clone().filter(|other| other.phase() == Phase::Progressing);
+    if begun {
+        let first = running.find(|other| has_halted(other));
+        return first.map_or(Turn::Now, |first| Turn::After(first.name_any()));
+    }
+    if let Some(running) = running.next() {
         return Turn::After(running.name_any());
     }
     let waiting = others.filter(|other| other.metadata.deletion_timestamp.is_none() && valid(other));
@@ -52,6 +62,12 @@ pub fn among<'a>(
     }
 }
 
+/// Whether the request has set its halt, now or before.
+pub(crate) fn has_halted(request: &CassandraOpsRequest) -> bool {
+    let conditions = request.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    condition::get(conditions, PAUSE).is_some()
+}
+
 /// UIDs of the other requests for the same Cassandra that are not finished.
 pub fn unfinished<'a>(
     request: &CassandraOpsRequest,
@@ -61,7 +77,7 @@ pub fn unfinished<'a>(
 }
 
 /// Whether `other` is another request for the same Cassandra that is not finished.
-fn competes(request: &CassandraOpsRequest, other: &CassandraOpsRequest) -> bool {
+pub(crate) fn competes(request: &CassandraOpsRequest, other: &CassandraOpsRequest) -> bool {
     other.uid() != request.uid()
         && other.spec.database_ref == request.spec.database_ref
         && !other.phase().is_final()
@@ -75,6 +91,7 @@ fn age(a: &CassandraOpsRequest, b: &CassandraOpsRequest) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use api::condition::Statement;
     use api::ops_request::{CassandraOpsRequestStatus, DatabaseRef};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
@@ -114,6 +131,17 @@ mod tests {
     fn exactly_one_of_two_equally_old_requests_runs() {
         let requests = [request("b", 1, Phase::Pending), request("a", 1, Phase::Pending)];
         assert_eq!(turns(&requests), [Turn::Superseded("a".to_owned()), Turn::Now]);
+    }
+
+    #[test]
+    fn of_two_that_began_at_once_the_one_that_has_halted_goes_first() {
+        let mut requests = [request("a", 1, Phase::Progressing), request("b", 2, Phase::Progressing)];
+        assert_eq!(turns(&requests), [Turn::Now, Turn::Now]);
+        let [type_, reason, message] = [PAUSE, "Paused", ""].map(str::to_owned);
+        let halt = Statement { type_, status: true, reason, message, generation: None };
+        let status = requests[1].status.as_mut().unwrap();
+        condition::set(&mut status.conditions, halt, &Time(Timestamp::UNIX_EPOCH));
+        assert_eq!(turns(&requests), [Turn::After("b".to_owned()), Turn::Now]);
     }
 
     #[test]

@@ -75,6 +75,12 @@ pub async fn advance(
             return Ok(Some(later));
         }
     }
+    // By the cache of before, the one that is under way may not have halted the Cassandra, or not even have begun.
+    if step == Step::Halt
+        && let Some(later) = stale("requests", context.confirm_others(&observed.request).await)
+    {
+        return Ok(Some(later));
+    }
     let performed = effects::perform(context, &observed, &step).await;
     if matches!(step, Step::Done | Step::Release) {
         probe::forget(context);

@@ -11,7 +11,7 @@ use super::clock;
 use crate::observe::{Admission, Observed};
 use crate::operation;
 use crate::preparation::replication;
-use crate::step::{Outcome, Step, waiting};
+use crate::step::{Outcome, Step, queued, waiting};
 use crate::turn::Turn;
 
 /// The next step of a request that has not begun.
@@ -19,9 +19,7 @@ pub(super) fn pending(observed: &Observed) -> Step {
     let request = &observed.request;
     match &observed.turn {
         Turn::Superseded(newer) => return Step::Finish(Outcome::Skipped(newer.clone())),
-        Turn::After(other) => {
-            return waiting("Queued", format!("waits for CassandraOpsRequest {other} to finish"), None);
-        }
+        Turn::After(other) => return queued(other),
         Turn::Now => {}
     }
     let database = &request.spec.database_ref.name;

@@ -2,14 +2,14 @@
 
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
-use api::condition;
 use api::halt::{self, HALTED_BY, Halt};
 use kube::ResourceExt;
 
 use super::rolling::roll;
 use crate::observe::Observed;
 use crate::operation::{Operation, Way};
-use crate::step::{Outcome, READY, Step, Wait, waiting};
+use crate::step::{Outcome, PAUSE, READY, Step, Wait, queued, waiting};
+use crate::turn::{Turn, has_halted};
 
 /// The next step of a request that has recorded what it is going to do.
 pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Step {
@@ -34,7 +34,7 @@ pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Ste
                     return Step::Resume;
                 }
                 return Step::Wait(Wait {
-                    condition: "PauseDatabase".to_owned(),
+                    condition: PAUSE.to_owned(),
                     reason: "AwaitingAnswer",
                     message: "waits for the provisioner to answer the halt".to_owned(),
                     step: Some("halt".to_owned()),
@@ -56,19 +56,14 @@ pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Ste
         }
         Halt::User => waiting("HaltedByUser", "the user has halted the Cassandra".to_owned(), None),
         // Another request may have begun at the same time and come first.
-        Halt::None | Halt::Request(_) => match operation.outdated(cassandra) {
-            Some(why) if forward && !has_halted(observed) => {
+        Halt::None | Halt::Request(_) => match (&observed.turn, operation.outdated(cassandra)) {
+            (Turn::After(other), _) => queued(other),
+            (_, Some(why)) if forward && !has_halted(&observed.request) => {
                 Step::Finish(Outcome::Failed(format!("{why}. Nothing was touched")))
             }
             _ => Step::Halt,
         },
     }
-}
-
-/// Whether this request has set its halt before.
-fn has_halted(observed: &Observed) -> bool {
-    let conditions = observed.request.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    condition::get(conditions, "PauseDatabase").is_some()
 }
 
 /// Ends the request, once nothing is left to do and the halt is lifted.

@@ -14,7 +14,7 @@ use crate::operation::{self, Way};
 use crate::preparation::pull_pod::Place;
 use crate::preparation::{image_pull, known_to_target, replication};
 use crate::refusal;
-use crate::step::{HELD_UP, Intent, Outcome, PULL_IMAGE, Step, Wait};
+use crate::step::{HELD_UP, Intent, Outcome, PAUSE, PULL_IMAGE, Step, Wait};
 
 /// The status after `step` was taken. `note` comes from carrying it out: a cause with log lines, or why a budget blocked an
 /// eviction.
@@ -128,7 +128,7 @@ impl Report {
             return;
         }
         if ours && answered {
-            self.say("PauseDatabase", true, "Paused", "the provisioner leaves the Cassandra alone");
+            self.say(PAUSE, true, "Paused", "the provisioner leaves the Cassandra alone");
         }
         if let Some(name) = operation.version().filter(|_| committed) {
             self.version_set(name);
@@ -193,12 +193,7 @@ impl Report {
                 if let Some(lifted) = note {
                     self.say(HALT_LIFTED, true, HALT_LIFTED, lifted);
                 }
-                self.say(
-                    "PauseDatabase",
-                    false,
-                    "Halting",
-                    "spec.halted is set; the provisioner has not answered yet",
-                );
+                self.say(PAUSE, false, "Halting", "spec.halted is set; the provisioner has not answered yet");
             }
             Step::SetImage { petset, image, .. } => {
                 self.roll("UpdatePetSets", false, format!("image of PetSet {petset} set to {image}"));

@@ -1,11 +1,13 @@
 //! From request to halt against an in-memory API server: what is created there, and what is left.
 
-use api::condition;
+use api::condition::{self, Statement};
 use api::halt::{HALTED_BY, Halt};
 use api::labels;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, PetSet};
 use cassandra::Sessions;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use operator::testing::FakeApi;
 use operator::{Cache, Object};
 use serde_json::{Value, json};
@@ -296,6 +298,35 @@ async fn a_newer_request_that_cannot_be_done_takes_nobody_s_place() {
         assert!(look(&api).await);
         assert_eq!(request(&api).phase(), phase, "beside one that asks for {target}");
     }
+}
+
+/// Two requests have begun at the same moment, and the cache does not show yet that the other one has halted and resumed.
+#[tokio::test]
+async fn no_request_halts_while_another_one_is_under_way() {
+    let api = cluster();
+    api.fail_nth(1, 403);
+    while request(&api).phase() == Phase::Pending {
+        assert!(look(&api).await);
+    }
+    let outdated = api.cache::<CassandraOpsRequest>();
+    let mut other = request(&api);
+    other.metadata.name = Some("other".to_owned());
+    other.metadata.uid = Some("other".to_owned());
+    let status = other.status.get_or_insert_default();
+    let [type_, reason, message] = ["PauseDatabase", "Paused", ""].map(str::to_owned);
+    let halted = Statement { type_, status: true, reason, message, generation: None };
+    condition::set(&mut status.conditions, halted, &Time(Timestamp::UNIX_EPOCH));
+    api.put(&other);
+    let halt = || Halt::of(&api.get::<Cassandra>("ns", "db").unwrap());
+    assert!(look_beside(&api, request(&api), outdated).await.is_ok());
+    assert_eq!(halt(), Halt::None, "it waits for its cache");
+    assert!(look(&api).await);
+    assert_eq!(halt(), Halt::None, "it waits for the other one");
+    api.change("ns", "other", |other: &mut CassandraOpsRequest| {
+        other.status.get_or_insert_default().phase = Some(Phase::Failed);
+    });
+    assert!(look(&api).await);
+    assert!(matches!(halt(), Halt::Request(_)), "its turn has come");
 }
 
 /// A user has lifted the halt of a roll-back. By a PetSet of before its image was set, nothing is left to do.

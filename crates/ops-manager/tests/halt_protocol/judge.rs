@@ -18,10 +18,11 @@ pub mod property {
     pub const TRUE_VERSION: &str = "spec.version is what all pods run";
     pub const ALL_RENEWED: &str =
         "a restart that succeeds has renewed every pod, from its new template if it has one";
+    pub const ONE_AT_A_TIME: &str = "no request halts while another one is under way";
     pub const ONE_AWAY: &str = "no node is taken away while another one is";
     pub const HELD: &str = "the provisioner changes no template of a ring in use";
     pub const ENDS: &str = "every run ends resumed or says why";
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         KEPT_WORD,
         ONE_WRITER,
         ANSWERED,
@@ -29,6 +30,7 @@ pub mod property {
         USERS_HALT,
         TRUE_VERSION,
         ALL_RENEWED,
+        ONE_AT_A_TIME,
         ONE_AWAY,
         HELD,
         ENDS,
@@ -58,6 +60,12 @@ impl Cluster {
         self.pods[pod].is == Is::Up && others.any(|(_, other)| other.is != Is::Up)
     }
 
+    /// Whether the request has halted the Cassandra and has not ended.
+    fn is_under_way(&self, request: usize) -> bool {
+        let status = self.requests[request].as_ref().map(|request| &request.status);
+        status.is_some_and(|status| status.halted && !status.phase.is_final())
+    }
+
     /// Whether a pod is still the one that it was, or has the template of before.
     fn keeps(&self, pod: usize, uid: u8, outdated: Option<Template>) -> bool {
         self.pods.get(pod).is_some_and(|pod| pod.uid == uid || Some(pod.template) == outdated)
@@ -81,6 +89,8 @@ pub enum Breach {
     UntrueVersion,
     /// A restart succeeded, and a pod is still the one that there was before, or has the template of before.
     NotRenewed,
+    /// A request halted the Cassandra before another one had ended that had halted it.
+    TwoUnderWay,
     /// The ops-manager evicted a pod that was up while another one was not.
     TwoAway,
     /// The provisioner changed the template of a PetSet.
@@ -105,6 +115,11 @@ impl State {
             if halt_of != Some(request) && !late && !history.overruled {
                 history.breaches.insert(Breach::WithoutHalt);
             }
+        }
+        if let Change::Halt(request) = write.change
+            && before.is_under_way(1 - request)
+        {
+            history.breaches.insert(Breach::TwoUnderWay);
         }
         match &write.change {
             Change::Halt(request) if history.promised => history.answered[*request] = true,

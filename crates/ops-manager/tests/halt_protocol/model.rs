@@ -157,6 +157,7 @@ impl Model for Halts {
             Property::always(property::USERS_HALT, |_, s| never(s, Breach::UsersHalt)),
             Property::always(property::TRUE_VERSION, |_, s| never(s, Breach::UntrueVersion)),
             Property::always(property::ALL_RENEWED, |_, s| never(s, Breach::NotRenewed)),
+            Property::always(property::ONE_AT_A_TIME, |_, s| never(s, Breach::TwoUnderWay)),
             Property::always(property::ONE_AWAY, |_, s| never(s, Breach::TwoAway)),
             Property::always(property::HELD, |_, s| never(s, Breach::Template)),
             Property::always(property::ENDS, Self::ends_well),

@@ -68,7 +68,7 @@ fn work(
     verdict: Verdict,
     is_current: impl Fn(Object) -> bool,
 ) -> Option<Work> {
-    if verdict.confirms && !(0..RACKS).map(Object::PetSet).all(&is_current) {
+    if !verdict.confirms.iter().copied().all(&is_current) {
         return None;
     }
     let reported = &seen.requests[request].as_ref()?.status;

@@ -22,9 +22,11 @@ use ops_manager::observe::{Admission, Observed, Rack};
 use ops_manager::step::Step;
 use ops_manager::{orphaned_halt, turn};
 
-use crate::cluster::{Ask, Change, Cluster, Database, Is, Pod, Record, Request, Status, Template, Version};
+use crate::cluster::{
+    Ask, Change, Cluster, Database, Is, Object, Pod, Record, Request, Status, Template, Version,
+};
 use crate::state::Kind;
-use crate::{Breakage, PODS_PER_RACK, REQUESTS, fixtures};
+use crate::{Breakage, PODS_PER_RACK, RACKS, REQUESTS, fixtures};
 
 const FAILED: &str = "Failed";
 const REFUSED: &str = "WriteRefused";
@@ -38,8 +40,8 @@ const RELEASES: [&str; Version::ALL.len()] = ["4.1.10", "5.0.6", "5.0.7"];
 pub struct Verdict {
     /// It asks the nodes first.
     pub asks: bool,
-    /// It first makes sure that it has seen the PetSets as they are.
-    pub confirms: bool,
+    /// It first makes sure that it has seen these objects as they are.
+    pub confirms: Vec<Object>,
     /// The change to make.
     pub change: Option<Change>,
     /// The status to write; `None` at the very end.
@@ -73,7 +75,7 @@ pub struct Shipped {
 
 impl Shipped {
     pub fn new(asks: [Ask; REQUESTS], breakage: Option<Breakage>) -> Self {
-        let racks = NAMES[..crate::RACKS].to_vec();
+        let racks = NAMES[..RACKS].to_vec();
         let mut requests = [1, 2].map(fixtures::request);
         let versions = RELEASES.map(|name| Arc::new(fixtures::version(name)));
         for (request, ask) in iter::zip(&mut requests, asks) {
@@ -152,7 +154,12 @@ impl Shipped {
         }
         let told = !matches!(step, Step::Done | Step::Release);
         let status = told.then(|| self.status(&engine::status(&observed, &step, None)));
-        Verdict { asks: false, confirms: step.ends() && request.has_begun(), change, status }
+        let confirms = match step {
+            Step::Halt => (0..REQUESTS).filter(|other| other != number).map(Object::Request).collect(),
+            _ if step.ends() && request.has_begun() => (0..RACKS).map(Object::PetSet).collect(),
+            _ => vec![],
+        };
+        Verdict { asks: false, confirms, change, status }
     }
 
     fn change(&self, request: usize, cluster: &Cluster, seen: &Observed, step: &Step) -> Option<Change> {
