@@ -51,7 +51,12 @@ pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Ste
         _ if deleted && operation.is_untouched(observed, cassandra) => {
             Step::Finish(Outcome::Failed("the request was deleted. Nothing was touched".to_owned()))
         }
-        Halt::Request(other) if observed.unfinished.contains(&other) => {
+        // Also if somebody has lifted that halt: the other request will set it again.
+        _ if cassandra
+            .annotations()
+            .get(HALTED_BY)
+            .is_some_and(|mark| observed.unfinished.contains(mark)) =>
+        {
             waiting("Queued", "waits for another CassandraOpsRequest to lift its halt".to_owned(), None)
         }
         Halt::User => waiting("HaltedByUser", "the user has halted the Cassandra".to_owned(), None),
