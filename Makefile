@@ -66,7 +66,7 @@ shapes: ## Rings of every shape, and what they do when they lose volumes, as a t
 chaos: ## Faults at every step of real updates, as a table; ROW=<words of names> selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test chaos -- $(ROW)
 
-cuts: ## An operator dies before and after each single write of an update and of a restart, as a table; ROW selects
+cuts: ## An operator dies before and after each single write of an update, a restart and a scaling, as a table; ROW selects
 	e2e/run cargo test --workspace --features e2e/cluster --locked --test cuts -- $(ROW)
 
 up: ## Start the embedded cluster with the operators in it

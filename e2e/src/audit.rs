@@ -64,6 +64,12 @@ pub fn since(mark: &Mark) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
+/// The pods of a namespace whose eviction was granted since then, in that order.
+pub fn evictions(mark: &Mark, namespace: &str) -> Result<Vec<String>> {
+    let granted = |it: &Request| it.namespace == namespace && it.resource == "pods/eviction" && it.code < 300;
+    Ok(since(mark)?.into_iter().filter(granted).map(|it| it.name).collect())
+}
+
 fn request(entry: &Value) -> Option<Request> {
     let user = text(entry, "/user/username");
     let account = user.strip_prefix("system:serviceaccount:cassandra-operators:cassandra-operators-")?;

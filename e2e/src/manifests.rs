@@ -66,6 +66,18 @@ pub fn restart(namespace: &str, name: &str, database: &str) -> Value {
     })
 }
 
+/// A CassandraOpsRequest to give the nodes these resources.
+pub fn vertical_scaling(namespace: &str, name: &str, database: &str, resources: &Value) -> Value {
+    let mut request = restart(namespace, name, database);
+    request["spec"] = json!({
+        "type": "VerticalScaling",
+        "databaseRef": { "name": database },
+        "verticalScaling": { "node": { "resources": resources } },
+        "timeout": "10m",
+    });
+    request
+}
+
 /// A CassandraVersion with its own image: a release under another name.
 pub fn version_of(name: &str, image: &str, release: &str) -> Value {
     let mut version = version(name, image);

@@ -15,6 +15,8 @@ mod refused;
 mod restart;
 #[path = "cases/revision.rs"]
 mod revision;
+#[path = "cases/scaling.rs"]
+mod scaling;
 #[path = "cases/start.rs"]
 mod start;
 #[path = "cases/update.rs"]
@@ -48,6 +50,7 @@ fn cases(words: &[String]) -> Result<bool> {
         update::CASES,
         revision::CASES,
         restart::CASES,
+        scaling::CASES,
     ]
     .concat();
     let row = |(name, play): Case| Row { name: name.to_owned(), play: Box::new(play) };

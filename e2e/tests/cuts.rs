@@ -1,4 +1,4 @@
-//! Every single cut: an operator dies before, or after, each write that it sends in one update or restart, and is started again.
+//! Every single cut: an operator dies before, or after, each write that it sends in one update, restart or vertical scaling, and is started again.
 //!
 //! A few hundred requests are affordable because the nodes and pods only pretend to run; API server, controllers and operators
 //! are real. `make cuts` makes all cuts, `make cuts ROW=...` those whose names contain a word, such as `update-ops-manager-after-12`.

@@ -1,7 +1,9 @@
 //! `CassandraOpsRequest`: one operation on a Cassandra, asked for by the user.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -36,7 +38,9 @@ pub const REPLICATION_CHECK: &str = "ops.kubedb.com/replication-check";
 #[x_kube(
     validation = Rule::new("self == oldSelf").message("spec cannot be changed: create a new CassandraOpsRequest instead"),
     validation = Rule::new("self.type != 'UpdateVersion' || has(self.updateVersion)")
-        .message("spec.updateVersion is needed when spec.type is UpdateVersion")
+        .message("spec.updateVersion is needed when spec.type is UpdateVersion"),
+    validation = Rule::new("self.type != 'VerticalScaling' || has(self.verticalScaling)")
+        .message("spec.verticalScaling is needed when spec.type is VerticalScaling")
 )]
 pub struct CassandraOpsRequestSpec {
     /// What to do.
@@ -57,6 +61,9 @@ pub struct CassandraOpsRequestSpec {
     /// What a restart needs to know: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
+    /// What a vertical scaling needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertical_scaling: Option<VerticalScaling>,
 }
 
 /// The operations that are supported.
@@ -67,17 +74,20 @@ pub enum OpsType {
     UpdateVersion,
     /// Renew all pods, one at a time. They get what waits in their templates.
     Restart,
+    /// Give all nodes other CPU and memory. The pods are renewed, one at a time.
+    VerticalScaling,
 }
 
 impl OpsType {
     /// All types.
-    pub const ALL: [Self; 2] = [Self::UpdateVersion, Self::Restart];
+    pub const ALL: [Self; 3] = [Self::UpdateVersion, Self::Restart, Self::VerticalScaling];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::UpdateVersion => "UpdateVersion",
             Self::Restart => "Restart",
+            Self::VerticalScaling => "VerticalScaling",
         }
     }
 }
@@ -113,6 +123,47 @@ pub struct UpdateVersion {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Restart {}
 
+/// Other CPU and memory for the nodes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct VerticalScaling {
+    /// What each node gets.
+    pub node: NodeScaling,
+    /// How it gets it.
+    #[serde(default)]
+    pub mode: ScalingMode,
+}
+
+/// What each node gets.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(
+    validation = Rule::new("has(self.resources.requests) || has(self.resources.limits)")
+        .message("resources: give requests, limits or both")
+)]
+pub struct NodeScaling {
+    /// The requests and limits of the container `cassandra`, instead of those that it has. The missing ones follow from the given
+    /// ones as in the Cassandra.
+    pub resources: NodeResources,
+}
+
+/// Requests and limits of a node.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct NodeResources {
+    /// Quantity of each resource that is kept for the node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// Quantity of each resource that the node may use at most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// How nodes get other resources.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ScalingMode {
+    /// Their pods are renewed, and the heap follows the memory.
+    #[default]
+    Restart,
+}
+
 /// How far a request is.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +189,9 @@ pub struct CassandraOpsRequestStatus {
     /// What a running restart must not forget; written before the first change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartRecord>,
+    /// What a running vertical scaling must not forget; written before the first change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertical_scaling: Option<VerticalScalingRecord>,
 }
 
 /// What an update has set out to do. Progress itself is read off the ring, never from here.
@@ -175,6 +229,38 @@ pub struct RestartRecord {
     /// Why no further pod is renewed; unset if all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+}
+
+/// What a vertical scaling has set out to do. The maps are by the names of the PetSets.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerticalScalingRecord {
+    /// UID of the Cassandra: another one of its name is not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cassandra: Option<String>,
+    /// What the spec of the Cassandra asked for.
+    pub former: BTreeMap<String, NodeResources>,
+    /// What it asks for at the end, of each PetSet.
+    pub resources: NodeResources,
+    /// What the templates of the pods had.
+    pub source: BTreeMap<String, NodeSize>,
+    /// What they get.
+    pub target: BTreeMap<String, NodeSize>,
+    /// Revisions of the templates from which the pods were made: a roll-back leaves such pods alone.
+    pub before: BTreeSet<String>,
+    /// Why it goes back; forward if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll_back: Option<String>,
+}
+
+/// The size of a node, as the template of its pod has it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct NodeSize {
+    /// Requests and limits.
+    pub resources: NodeResources,
+    /// The environment variables that size the heap.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heap: BTreeMap<String, String>,
 }
 
 /// A step under way.
@@ -226,8 +312,22 @@ impl CassandraOpsRequestStatus {
     /// What the types of the conditions about pods and PetSets begin with: KubeDB's names on the way forward, the same names after
     /// `RollBack` on the way back, so that those of both stay.
     pub fn prefix(&self) -> &'static str {
-        let back = self.update_version.as_ref().is_some_and(|record| record.roll_back.is_some());
-        if back { "RollBack" } else { "" }
+        let update = self.update_version.as_ref().and_then(|record| record.roll_back.as_ref());
+        let scaling = self.vertical_scaling.as_ref().and_then(|record| record.roll_back.as_ref());
+        if update.or(scaling).is_some() { "RollBack" } else { "" }
+    }
+}
+
+/// `memory 2Gi (at most 4Gi), cpu 1`.
+impl fmt::Display for NodeResources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: BTreeSet<&String> = self.requests.keys().chain(self.limits.keys()).collect();
+        let amount = |name: &String| match (self.requests.get(name), self.limits.get(name)) {
+            (Some(request), Some(limit)) => format!("{name} {} (at most {})", request.0, limit.0),
+            (Some(request), None) => format!("{name} {}", request.0),
+            (None, limit) => format!("{name} at most {}", limit.map_or("", |limit| limit.0.as_str())),
+        };
+        f.write_str(&names.into_iter().map(amount).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -246,6 +346,8 @@ impl CassandraOpsRequest {
 
     /// Whether it has recorded what it is going to do.
     pub fn has_begun(&self) -> bool {
-        self.status.as_ref().is_some_and(|it| it.update_version.is_some() || it.restart.is_some())
+        self.status.as_ref().is_some_and(|it| {
+            it.update_version.is_some() || it.restart.is_some() || it.vertical_scaling.is_some()
+        })
     }
 }

@@ -18,6 +18,7 @@ mod refusal;
 mod resolved;
 mod resources;
 mod services;
+mod size;
 mod template;
 mod unfit;
 
@@ -35,8 +36,9 @@ pub use lack::lack;
 pub use petset::given;
 pub use refusal::Refusal;
 pub use resolved::{DATACENTER, Login, Rack, Resolved, racks};
+pub use size::{ask, asked, set_size, size, size_for};
 pub use template::{held, set_release, waits};
-pub use unfit::unfit;
+pub use unfit::{too_small, unfit};
 
 /// All objects except the auth Secret, which is created once and never rebuilt.
 pub struct Objects {

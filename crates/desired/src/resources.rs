@@ -9,6 +9,9 @@ const MEBI: u64 = 1024 * 1024;
 const DEFAULT_CPU: &str = "500m";
 const DEFAULT_MEMORY: &str = "1536Mi";
 
+/// The environment variables that size the heap: the whole of it, and its young generation.
+pub(crate) const HEAP: [&str; 2] = ["MAX_HEAP_SIZE", "HEAP_NEWSIZE"];
+
 /// The user's requests and limits, completed by KubeDB's rule: a limit is at least its request, and a missing one follows from
 /// the other or from the default. The exception: CPU gets no limit unless the user sets one. A node limited to its request
 /// starts several times slower, and its clients time out while CPUs are idle.
@@ -36,13 +39,14 @@ fn complete(requests: &mut Amounts, limits: &mut Amounts, name: &str, request: &
     limits.extend(limit.map(|limit| (name.to_owned(), limit)));
 }
 
-/// `MAX_HEAP_SIZE` and `HEAP_NEWSIZE`, derived from the container's memory limit; Cassandra's own script would use the memory
+/// The values of [`HEAP`], derived from the container's memory limit; Cassandra's own script would use the memory
 /// of the whole machine. Half of it is left for off-heap memory and the page cache. The maximum is below 32 GiB, from which on
 /// object pointers double in size.
 pub(crate) fn heap(resources: &ResourceRequirements) -> [(&'static str, String); 2] {
     let heap = (memory(resources).unwrap_or(0) / 2).clamp(256, 31 * 1024);
     let young = (heap / 4).clamp(64, 2 * 1024);
-    [("MAX_HEAP_SIZE", format!("{heap}M")), ("HEAP_NEWSIZE", format!("{young}M"))]
+    let [all, new] = HEAP;
+    [(all, format!("{heap}M")), (new, format!("{young}M"))]
 }
 
 /// The memory limit in MiB.

@@ -1,10 +1,11 @@
 //! Finds what the API server accepts in a spec although a node would not start with it, or would start with something else than
 //! what is asked for. It is refused before a PetSet is created or changed.
 
+use api::Cassandra;
 use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
 
 use crate::refusal::Refusal;
-use crate::resolved::{Rack, Resolved};
+use crate::resolved::{Rack, Resolved, racks};
 use crate::resources;
 
 /// Memory in MiB that a JVM with Cassandra needs besides its heap: code, classes, threads, buffers.
@@ -34,6 +35,14 @@ const REFUSED: [(&str, &str); 14] = [
 /// The first problem, if any. With `runs`, memory is not checked: a running ring keeps what it has.
 pub fn unfit(resolved: &Resolved, runs: bool) -> Option<Refusal> {
     inline(resolved, runs).or_else(|| resolved.racks.iter().find_map(|rack| of_rack(resolved, rack, runs)))
+}
+
+/// Why the nodes have too little memory to start, if so.
+pub fn too_small(cassandra: &Cassandra) -> Option<String> {
+    racks(cassandra).iter().find_map(|rack| {
+        let containers = &rack.template?.spec.as_ref()?.containers;
+        memory(containers.iter().find(|it| it.name == api::names::CONTAINER)?)
+    })
 }
 
 fn inline(resolved: &Resolved, runs: bool) -> Option<Refusal> {
@@ -127,7 +136,6 @@ fn mebibytes(size: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use api::Cassandra;
     use rstest::rstest;
     use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ pub mod node;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::ops_request::Release;
+use api::ops_request::{NodeSize, Release};
 use api::petset::PetSet;
 use api::{Cassandra, CassandraOpsRequest, CassandraVersion, names};
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -76,6 +76,8 @@ pub struct Rack {
     pub ephemeral: bool,
     /// Database image in the template of the PetSet; `None` if there is no PetSet.
     pub image: Option<String>,
+    /// Size of the nodes in the template of the PetSet.
+    pub size: Option<NodeSize>,
     /// Its pods have `imagePullPolicy: Never`: the image must already be on their Kubernetes node.
     pub never_pulls: bool,
     /// Its pods may use classes that are not in the image: from a user's volume, or through an environment variable.
@@ -152,6 +154,7 @@ pub fn racks(
             replicas: usize::try_from(rack.replicas).unwrap_or_default(),
             ephemeral: rack.storage.is_none(),
             image: found.as_deref().and_then(template_image),
+            size: found.as_deref().and_then(|found| desired::size(&found.spec.template)),
             never_pulls: found.as_deref().is_some_and(never_pulls),
             brings_classes: found.as_deref().is_some_and(brings_classes),
             revision: found.as_deref().and_then(PetSet::revision).map(str::to_owned),

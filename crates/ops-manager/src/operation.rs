@@ -3,17 +3,19 @@
 
 pub(crate) mod restart;
 pub(crate) mod update_version;
+pub(crate) mod vertical_scaling;
 
 use api::ops_request::OpsType;
-use api::{Cassandra, CassandraOpsRequest};
+use api::{Cassandra, CassandraOpsRequest, PetSet};
 use semver::Version;
 
 use crate::observe::node::Node;
 use crate::observe::{Observed, Rack};
-use crate::step::Step;
+use crate::step::{Commit, Step};
 
 use self::restart::Restart;
 use self::update_version::UpdateVersion;
+use self::vertical_scaling::VerticalScaling;
 
 /// A type of request, for those that have not begun.
 pub(crate) trait Kind {
@@ -27,10 +29,8 @@ pub(crate) trait Kind {
         None
     }
 
-    /// The image of the pods once they are renewed; `None`: that of their template.
-    fn image(&self, _observed: &Observed) -> Option<String> {
-        None
-    }
+    /// Changes the template of a PetSet as the request will. `waiting` has the one that it lacks changes of, if so.
+    fn change(&self, observed: &Observed, petset: &mut PetSet, waiting: Option<&PetSet>);
 
     /// Whether it must be known what the schema and the user's settings use.
     fn asks_names(&self) -> bool {
@@ -127,14 +127,14 @@ pub(crate) trait Operation {
         vec![]
     }
 
-    /// The step that makes the Cassandra say what the ring is by now; `None`: it says so, or has nothing to say.
-    fn commit(&self, _cassandra: &Cassandra) -> Option<Step> {
+    /// What the Cassandra says once the ring is where it goes; `None`: nothing else than before.
+    fn commit(&self) -> Option<Commit> {
         None
     }
 
-    /// The version that the commit sets.
-    fn version(&self) -> Option<&str> {
-        None
+    /// Whether the Cassandra says so already.
+    fn is_committed(&self, _cassandra: &Cassandra) -> bool {
+        true
     }
 
     /// Whether a user who deletes the request stops it.
@@ -171,6 +171,14 @@ impl dyn Operation + '_ {
         observed.pods().filter(|(rack, pod)| self.is_done(rack, pod)).count()
     }
 
+    /// The names of the pods that are not done.
+    pub fn missing(&self, observed: &Observed) -> Vec<String> {
+        let missing = |rack: &Rack, name: &String| {
+            !rack.pods.iter().any(|pod| pod.name == *name && self.is_done(rack, pod))
+        };
+        observed.racks.iter().flat_map(|rack| rack.names().filter(|name| missing(rack, name))).collect()
+    }
+
     /// Whether all racks have their template, and all pods exist and are done.
     pub fn is_whole(&self, observed: &Observed) -> bool {
         observed.racks.iter().all(|rack| self.give(rack).is_none()) && self.done(observed) == observed.nodes()
@@ -182,6 +190,7 @@ pub(crate) fn kind(type_: OpsType) -> &'static dyn Kind {
     match type_ {
         OpsType::UpdateVersion => &update_version::Kind,
         OpsType::Restart => &restart::Kind,
+        OpsType::VerticalScaling => &vertical_scaling::Kind,
     }
 }
 
@@ -189,5 +198,8 @@ pub(crate) fn kind(type_: OpsType) -> &'static dyn Kind {
 pub(crate) fn of(request: &CassandraOpsRequest) -> Option<Box<dyn Operation + '_>> {
     let status = request.status.as_ref()?;
     let update = status.update_version.as_ref().map(|it| Box::new(UpdateVersion(it)) as Box<dyn Operation>);
-    update.or_else(|| status.restart.as_ref().map(|it| Box::new(Restart(it)) as Box<dyn Operation>))
+    let restart = || status.restart.as_ref().map(|it| Box::new(Restart(it)) as Box<dyn Operation>);
+    let scaling =
+        || status.vertical_scaling.as_ref().map(|it| Box::new(VerticalScaling::of(it)) as Box<dyn Operation>);
+    update.or_else(restart).or_else(scaling)
 }

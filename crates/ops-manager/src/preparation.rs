@@ -4,5 +4,6 @@ pub mod known_to_target;
 pub mod pull_pod;
 
 pub(crate) mod image_pull;
+pub(crate) mod one_release;
 pub(crate) mod rehearsal;
 pub(crate) mod replication;

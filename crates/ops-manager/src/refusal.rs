@@ -26,9 +26,11 @@ pub(crate) fn condition_of(step: &Step) -> Option<(String, bool)> {
         Step::Begin { .. } => (HELD_UP.to_owned(), false),
         Step::Pull { .. } | Step::RemovePullPods { .. } => (PULL_IMAGE.to_owned(), false),
         Step::Halt => (PAUSE.to_owned(), false),
-        Step::SetImage { .. } | Step::SetTemplate { .. } => ("UpdatePetSets".to_owned(), true),
+        Step::SetImage { .. } | Step::SetTemplate { .. } | Step::SetSize { .. } => {
+            ("UpdatePetSets".to_owned(), true)
+        }
         Step::Evict { pod } => (format!("EvictPod--{}", pod.name), true),
-        Step::SetVersion { .. } => ("SetVersion".to_owned(), false),
+        Step::Commit(commit) => (commit.told().0.to_owned(), false),
         Step::Resume => ("ResumeDatabase".to_owned(), false),
         _ => return None,
     })

@@ -1,12 +1,14 @@
 //! The steps of a request, and their names.
 
-use api::ops_request::{RestartRecord, UpdateVersionRecord};
+use std::collections::BTreeMap;
+
+use api::ops_request::{NodeResources, NodeSize, RestartRecord, UpdateVersionRecord, VerticalScalingRecord};
 
 use crate::observe::node::Node;
 use crate::preparation::pull_pod::{Place, PullPod};
 
 /// The next step.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Nothing more to do, ever.
     Done,
@@ -53,6 +55,13 @@ pub enum Step {
         /// Name of the PetSet.
         petset: String,
     },
+    /// Give the nodes of a PetSet another size.
+    SetSize {
+        /// Name of the PetSet.
+        petset: String,
+        /// The size.
+        size: NodeSize,
+    },
     /// Evict a pod.
     Evict {
         /// The pod as it was observed.
@@ -65,24 +74,32 @@ pub enum Step {
         /// The pod and container whose last log lines say more.
         log_of: Option<(String, String)>,
     },
-    /// Set `spec.version` of the Cassandra.
-    SetVersion {
-        /// Name of the CassandraVersion.
-        name: String,
-    },
+    /// Make the spec of the Cassandra say what the ring is by now.
+    Commit(Commit),
     /// Lift the halt.
     Resume,
     /// End the request.
     Finish(Outcome),
 }
 
+/// A change of the spec of the Cassandra.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commit {
+    /// Set `spec.version` to the name of this CassandraVersion.
+    Version(String),
+    /// Ask for these resources, which are by the names of the PetSets.
+    Resources(BTreeMap<String, NodeResources>),
+}
+
 /// What a request sets out to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
     /// Update the version.
     UpdateVersion(UpdateVersionRecord),
     /// Restart.
     Restart(RestartRecord),
+    /// Give the nodes another size.
+    VerticalScaling(VerticalScalingRecord),
 }
 
 /// A wait for something that happens by itself.
@@ -118,6 +135,19 @@ pub enum Outcome {
     Skipped(String),
 }
 
+impl Commit {
+    /// Type of the condition that reports it, and a message.
+    pub(crate) fn told(&self) -> (&'static str, String) {
+        match self {
+            Self::Version(name) => ("SetVersion", format!("spec.version of the Cassandra is now {name}")),
+            Self::Resources(_) => (
+                "SetResources",
+                "the spec of the Cassandra asks for the resources that its nodes have".to_owned(),
+            ),
+        }
+    }
+}
+
 impl Step {
     /// Name of the step whose time limit applies.
     pub fn timed(&self) -> Option<String> {
@@ -126,9 +156,11 @@ impl Step {
             Self::Pull { .. } | Self::RemovePullPods { .. } => Some(PULL.to_owned()),
             Self::Begin { .. } => Some("begin".to_owned()),
             Self::Halt => Some("halt".to_owned()),
-            Self::SetImage { petset, .. } | Self::SetTemplate { petset } => Some(template_of(petset)),
+            Self::SetImage { petset, .. } | Self::SetTemplate { petset } | Self::SetSize { petset, .. } => {
+                Some(template_of(petset))
+            }
             Self::Evict { pod } => Some(renewal_of(&pod.name)),
-            Self::SetVersion { .. } => Some("version".to_owned()),
+            Self::Commit(_) => Some("commit".to_owned()),
             Self::Resume => Some("resume".to_owned()),
             _ => None,
         }

@@ -16,6 +16,8 @@ mod refusals;
 mod restart;
 #[path = "engine/revisions.rs"]
 mod revisions;
+#[path = "engine/vertical_scaling.rs"]
+mod vertical_scaling;
 #[path = "engine/way_back.rs"]
 mod way_back;
 mod world;
@@ -45,7 +47,7 @@ fn an_update_renews_every_pod_once_in_order_and_resumes_last() {
     assert_eq!(world.images(), BTreeSet::from(["cassandra:5.0.6"]));
     let order = ["a-0", "a-1", "b-0", "b-1", "c-0", "c-1"].map(|pod| format!("db-rack-{pod}"));
     assert_eq!(world.evicted, order);
-    let version = position(&steps, |s| matches!(s, Step::SetVersion { .. }));
+    let version = position(&steps, |s| matches!(s, Step::Commit(_)));
     let resume = position(&steps, |s| matches!(s, Step::Resume));
     let last = steps.iter().rposition(|s| matches!(s, Step::Evict { .. })).expect("pods were renewed");
     assert!(last < version && version < resume);
@@ -83,7 +85,7 @@ fn a_crash_after_the_version_was_set_leaves_no_gap_in_the_story() {
     let mut world = World::new(1);
     world.until(|world| world.racks[2].pods[0].image == "cassandra:5.0.6" && world.racks[2].pods[0].ready);
     world.answers = false;
-    assert!(matches!(world.reconcile(false), Some(Step::SetVersion { .. })));
+    assert!(matches!(world.reconcile(false), Some(Step::Commit(_))));
     world.until(|world| world.halt() == Halt::None);
     world.answers = true;
     world.run();

@@ -38,7 +38,7 @@ fn in_turn() -> Result<String> {
     apply(&restart(N, "queued", "ring").to_string())?;
     told(N, "casops/queued", "Waiting", "waits for CassandraOpsRequest deleted to finish")?;
     kubectl(&["delete", "casops", "-n", N, "deleted", "--timeout=240s"])?;
-    let stopped = evictions(&mark)?;
+    let stopped = audit::evictions(&mark, N)?;
     ensure!(stopped == ["ring-rack-a-0"], "the deleted restart has evicted {stopped:?}");
 
     let between = uids()?;
@@ -46,7 +46,7 @@ fn in_turn() -> Result<String> {
     let request = phase(N, "casops/queued", &["Successful", "Failed", "Denied"], 800)?;
     ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
     ensure!(text(&request, "/status/progress") == "6/6", "{:#}", request["status"]);
-    let mut evicted = evictions(&mark)?;
+    let mut evicted = audit::evictions(&mark, N)?;
     evicted.sort();
     ensure!(evicted == PODS, "{evicted:?}");
     let kept = between.iter().zip(uids()?).filter(|(old, new)| *old == new).count();
@@ -77,10 +77,4 @@ fn uids() -> Result<Vec<String>> {
 
 fn generation() -> Result<i64> {
     Ok(get(N, RING)?["metadata"]["generation"].as_i64().unwrap_or_default())
-}
-
-/// The pods whose eviction was granted, in that order.
-fn evictions(mark: &audit::Mark) -> Result<Vec<String>> {
-    let granted = |it: &audit::Request| it.namespace == N && it.resource == "pods/eviction" && it.code < 300;
-    Ok(audit::since(mark)?.into_iter().filter(granted).map(|it| it.name).collect())
 }

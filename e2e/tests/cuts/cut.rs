@@ -13,10 +13,11 @@ pub const OPERATORS: [&str; 2] = ["provisioner", "ops-manager"];
 pub enum Kind {
     Update,
     Restart,
+    VerticalScaling,
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::Update, Self::Restart];
+    pub const ALL: [Self; 3] = [Self::Update, Self::Restart, Self::VerticalScaling];
 }
 
 /// Where an operator dies.
@@ -61,6 +62,7 @@ impl fmt::Display for Cut {
         let kind = match self.kind {
             Kind::Update => "update",
             Kind::Restart => "restart",
+            Kind::VerticalScaling => "scaling",
         };
         write!(f, "{kind}-{}-{when}-{}", OPERATORS[self.operator], self.number)
     }

@@ -164,7 +164,7 @@ impl Lane {
         format!("{}-request-{}", self.ring(), self.requests)
     }
 
-    /// Asks for the next release, or edits a setting and asks for a restart.
+    /// Asks for the next release, edits a setting and asks for a restart, or asks for more memory.
     fn request(&mut self, kind: Kind) -> Result<()> {
         self.before = self.uids()?;
         self.requests += 1;
@@ -178,6 +178,10 @@ impl Lane {
                 let edit = json!({ "spec": { "configuration": { "inline": settings } } });
                 patch(&self.namespace, &format!("cas/{}", self.ring()), &edit)?;
                 manifests::restart(&self.namespace, &self.name(), &self.ring())
+            }
+            Kind::VerticalScaling => {
+                let more = json!({ "limits": { "memory": self.memory() } });
+                manifests::vertical_scaling(&self.namespace, &self.name(), &self.ring(), &more)
             }
         };
         apply(&request.to_string()).map(drop)
@@ -239,8 +243,10 @@ impl Lane {
         let pods = manifests::pods(&self.ring());
         let pods = pods.each_ref().map(String::as_str);
         update::is_whole_on(&self.namespace, &self.ring(), &pods, &release(self.release))?;
-        if text(request, "/spec/type") == "Restart" {
-            self.has_its_setting()?;
+        match &*text(request, "/spec/type") {
+            "Restart" => self.has_its_setting()?,
+            "VerticalScaling" => self.has_its_size()?,
+            _ => {}
         }
         let kept = self.uids()?.into_iter().filter(|uid| self.before.contains(uid)).count();
         ensure!(kept == 0, "{kept} pods were not renewed");
@@ -254,6 +260,29 @@ impl Lane {
         let template = "jsonpath={.items[*].spec.template.spec.volumes}";
         let templates = kubectl(&["get", "petsets", "-n", &self.namespace, "-o", template])?;
         ensure!(templates.matches(&format!("\"{key}\"")).count() == 3, "not all templates name {key:?}");
+        Ok(())
+    }
+
+    /// The memory that the present request asks for.
+    fn memory(&self) -> String {
+        format!("{}Mi", 1024 + self.requests)
+    }
+
+    /// Every template has the memory, and the spec asks for it.
+    fn has_its_size(&self) -> Result<()> {
+        let containers = |object: &str, path: &str| -> Result<usize> {
+            let limits = format!("jsonpath={{{path}.spec.containers[*].resources.limits.memory}}");
+            let found = kubectl(&["get", object, "-n", &self.namespace, "-o", &limits])?;
+            Ok(found.split_whitespace().filter(|memory| *memory == self.memory()).count())
+        };
+        let ring = format!("cas/{}", self.ring());
+        let asked = containers(&ring, ".spec.topology.rack[*].podTemplate")?;
+        let given = containers("petsets", ".items[*].spec.template")?;
+        ensure!(
+            [asked, given] == [3, 3],
+            "{asked} racks ask for {}, {given} templates have it",
+            self.memory()
+        );
         Ok(())
     }
 

@@ -8,6 +8,12 @@ use super::{assert_refused, object, refusals, request, with};
 #[case::plain("{}")]
 #[case::patient("{timeout: 1h30m}")]
 #[case::at_once("{apply: Always, timeout: 500ms}")]
+#[case::scaling(
+    "{type: VerticalScaling, verticalScaling: {node: {resources: {limits: {cpu: 2, memory: 4Gi}}}}}"
+)]
+#[case::scaling_by_name(
+    "{type: VerticalScaling, verticalScaling: {mode: Restart, node: {resources: {requests: {cpu: 1500m}}}}}"
+)]
 fn a_request_is_accepted(#[case] spec: &str) {
     assert_eq!(refusals(&with(request(), &format!("spec: {spec}"))), [""; 0]);
 }
@@ -31,6 +37,18 @@ fn a_request_is_accepted(#[case] spec: &str) {
 #[case::empty_target(
     "{updateVersion: {targetVersion: ''}}",
     "spec.updateVersion.targetVersion: Invalid value: \"\": spec.updateVersion.targetVersion in body should be at least 1 chars long"
+)]
+#[case::no_scaling(
+    "{type: VerticalScaling}",
+    "spec: Invalid value: \"object\": spec.verticalScaling is needed when spec.type is VerticalScaling"
+)]
+#[case::no_resources(
+    "{type: VerticalScaling, verticalScaling: {node: {resources: {}}}}",
+    "spec.verticalScaling.node: Invalid value: \"object\": resources: give requests, limits or both"
+)]
+#[case::another_mode(
+    "{type: VerticalScaling, verticalScaling: {mode: InPlace, node: {resources: {limits: {cpu: 2}}}}}",
+    "spec.verticalScaling.mode: Unsupported value: \"InPlace\": supported values: \"Restart\""
 )]
 #[case::apply(
     "{apply: Soon}",

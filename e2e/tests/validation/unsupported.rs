@@ -26,33 +26,28 @@ fn a_field_of_the_pods_is_named(#[values("hostNetwork", "affinity", "ephemeralCo
 
 #[rstest]
 fn a_type_of_request_is_named(
-    #[values(
-        "HorizontalScaling",
-        "VerticalScaling",
-        "VolumeExpansion",
-        "Reconfigure",
-        "ReconfigureTLS",
-        "RotateAuth"
-    )]
+    #[values("HorizontalScaling", "VolumeExpansion", "Reconfigure", "ReconfigureTLS", "RotateAuth")]
     type_: &str,
 ) {
     let cause = format!(
-        "spec.type: Unsupported value: \"{type_}\": supported values: \"UpdateVersion\", \"Restart\""
+        "spec.type: Unsupported value: \"{type_}\": supported values: \"UpdateVersion\", \"Restart\", \"VerticalScaling\""
     );
     assert_refused(&with(request(), &format!("spec: {{type: {type_}}}")), &cause);
 }
 
 #[rstest]
+fn a_field_of_a_scaling_is_named(#[values("nodeSelectionPolicy", "topology")] field: &str) {
+    let node = format!("{{resources: {{limits: {{cpu: 2}}}}, {field}: {{}}}}");
+    let change = format!("spec: {{type: VerticalScaling, verticalScaling: {{node: {node}}}}}");
+    assert_refused(
+        &with(request(), &change),
+        &format!("unknown field \"spec.verticalScaling.node.{field}\""),
+    );
+}
+
+#[rstest]
 fn a_field_of_a_request_is_named(
-    #[values(
-        "horizontalScaling",
-        "verticalScaling",
-        "volumeExpansion",
-        "configuration",
-        "tls",
-        "authentication"
-    )]
-    field: &str,
+    #[values("horizontalScaling", "volumeExpansion", "configuration", "tls", "authentication")] field: &str,
 ) {
     let change = format!("spec: {{{field}: {{}}}}");
     assert_refused(&with(request(), &change), &format!("unknown field \"spec.{field}\""));

@@ -16,7 +16,7 @@ use crate::observe::Observed;
 use crate::observe::node::Node;
 use crate::preparation::known_to_target;
 use crate::preparation::pull_pod::{self, Place, PullPod};
-use crate::step::Step;
+use crate::step::{Commit, Step};
 
 /// Result of a step.
 #[derive(Debug, Default)]
@@ -52,13 +52,17 @@ pub async fn perform(context: &Context, observed: &Observed, step: &Step) -> Res
                 writer.patch(&**cassandra, resume(cassandra)).await?;
             }
         }
-        Step::SetVersion { name } => {
+        Step::Commit(change) => {
             if let Some(cassandra) = &observed.cassandra {
-                writer.patch(&**cassandra, vec![replace(&["spec", "version"], json!(name))]).await?;
+                writer.patch(&**cassandra, vec![commit(cassandra, change)]).await?;
             }
         }
         Step::SetImage { petset, image, users } => {
             let change = |template: &mut PodTemplateSpec| desired::set_release(template, image, *users);
+            Box::pin(templates::change(context, observed, petset, change)).await?;
+        }
+        Step::SetSize { petset, size } => {
+            let change = |template: &mut PodTemplateSpec| desired::set_size(template, size);
             Box::pin(templates::change(context, observed, petset, change)).await?;
         }
         Step::SetTemplate { petset } => Box::pin(templates::deliver(context, observed, petset)).await?,
@@ -112,6 +116,20 @@ async fn lifted_by(
         "{who} sets spec.halted to false while this request is under way; it is set again each time. Leave halted out of the \
          manifest; to stop the request, delete it"
     ))
+}
+
+fn commit(cassandra: &Cassandra, commit: &Commit) -> PatchOperation {
+    match commit {
+        Commit::Version(name) => replace(&["spec", "version"], json!(name)),
+        Commit::Resources(resources) => {
+            let mut spec = cassandra.spec.clone();
+            desired::ask(&mut spec, &cassandra.name_any(), resources);
+            match spec.topology {
+                Some(topology) => replace(&["spec", "topology"], json!(topology)),
+                None => add(&["spec", "podTemplate"], json!(spec.pod_template)),
+            }
+        }
+    }
 }
 
 /// Lifts a halt and removes its mark.

@@ -22,7 +22,7 @@ pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Ste
     }
     let forward = operation.way() == Way::Forward;
     let deleted = observed.request.metadata.deletion_timestamp.is_some();
-    let commit = operation.commit(cassandra);
+    let commit = operation.commit().filter(|_| !operation.is_committed(cassandra)).map(Step::Commit);
     let reached = commit.is_none() && operation.is_reached(observed);
     let uid = observed.request.uid().unwrap_or_default();
     match Halt::of(cassandra) {

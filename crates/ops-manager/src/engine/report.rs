@@ -14,7 +14,7 @@ use crate::operation::{self, Way};
 use crate::preparation::pull_pod::Place;
 use crate::preparation::{image_pull, known_to_target, replication};
 use crate::refusal;
-use crate::step::{HELD_UP, Intent, Outcome, PAUSE, PULL_IMAGE, Step, Wait};
+use crate::step::{Commit, HELD_UP, Intent, Outcome, PAUSE, PULL_IMAGE, Step, Wait};
 
 /// The status after `step` was taken. `note` comes from carrying it out: a cause with log lines, or why a budget blocked an
 /// eviction.
@@ -130,8 +130,8 @@ impl Report {
         if ours && answered {
             self.say(PAUSE, true, "Paused", "the provisioner leaves the Cassandra alone");
         }
-        if let Some(name) = operation.version().filter(|_| committed) {
-            self.version_set(name);
+        if let Some(commit) = operation.commit().filter(|_| committed) {
+            self.committed(&commit);
         }
         let (running, on) = (operation.names().running, operation.on());
         let nodes = observed.nodes();
@@ -198,6 +198,9 @@ impl Report {
             Step::SetImage { petset, image, .. } => {
                 self.roll("UpdatePetSets", false, format!("image of PetSet {petset} set to {image}"));
             }
+            Step::SetSize { petset, size } => {
+                self.roll("UpdatePetSets", false, format!("PetSet {petset} was given {}", size.resources));
+            }
             Step::SetTemplate { petset } => {
                 self.roll("UpdatePetSets", false, format!("PetSet {petset} was given its new template"));
             }
@@ -211,7 +214,7 @@ impl Report {
                 self.roll(&format!("EvictPod--{name}"), note.is_none(), message);
             }
             Step::GiveUp { cause, .. } => self.give_up(note.unwrap_or(cause)),
-            Step::SetVersion { name } => self.version_set(name),
+            Step::Commit(commit) => self.committed(commit),
             Step::Resume => {
                 if observed.ring.as_ref().is_some_and(|ring| ring.problems.is_empty()) {
                     self.whole();
@@ -229,12 +232,12 @@ impl Report {
         self.say(format!("{prefix}{type_}"), status, &reason, message);
     }
 
-    /// The version is set only when the ring was found whole, so this sets both conditions.
-    fn version_set(&mut self, name: &str) {
-        if !condition::is_true(&self.status.conditions, "SetVersion") {
+    /// The spec is changed only when the ring was found whole, so this sets both conditions.
+    fn committed(&mut self, commit: &Commit) {
+        let (type_, message) = commit.told();
+        if !condition::is_true(&self.status.conditions, type_) {
             self.whole();
-            let message = format!("spec.version of the Cassandra is now {name}");
-            self.say("SetVersion", true, "SetVersion", message);
+            self.say(type_, true, type_, message);
         }
     }
 
@@ -265,6 +268,7 @@ impl Report {
         match intent.clone() {
             Intent::UpdateVersion(record) => self.status.update_version = Some(record),
             Intent::Restart(record) => self.status.restart = Some(record),
+            Intent::VerticalScaling(record) => self.status.vertical_scaling = Some(record),
         }
         let type_ = observed.request.spec.type_.name();
         self.say(type_, true, type_, message);
@@ -272,9 +276,11 @@ impl Report {
 
     fn give_up(&mut self, cause: &str) {
         self.status.step = None;
-        if let Some(record) = &mut self.status.update_version {
-            record.roll_back = Some(cause.to_owned());
-            self.say("RollBack", true, "RollBack", format!("going back to the old version: {cause}"));
+        let update = self.status.update_version.as_mut().map(|record| &mut record.roll_back);
+        let scaling = self.status.vertical_scaling.as_mut().map(|record| &mut record.roll_back);
+        if let Some(roll_back) = update.or(scaling) {
+            *roll_back = Some(cause.to_owned());
+            self.say("RollBack", true, "RollBack", format!("going back to what there was before: {cause}"));
         } else if let Some(record) = &mut self.status.restart {
             record.stopped = Some(cause.to_owned());
             self.say(STOPPED, true, STOPPED, format!("no further pod is renewed: {cause}"));

@@ -27,16 +27,12 @@ pub(super) fn built(
 pub(super) fn renewed(context: &Context, observed: &Observed) -> Vec<PetSet> {
     let Some(cassandra) = &observed.cassandra else { return vec![] };
     let built = built(context, cassandra, observed.current.as_deref());
-    let image = operation::kind(observed.request.spec.type_).image(observed);
+    let kind = operation::kind(observed.request.spec.type_);
     let namespace = observed.request.namespace().unwrap_or_default();
     let renewed = |rack: &observe::Rack| {
         let mut petset = (*context.petsets.get(&namespace, &rack.petset)?).clone();
-        let wanted = built.iter().find(|built| built.name_any() == rack.petset).filter(|_| rack.waits);
-        match (&image, wanted) {
-            (Some(image), _) => desired::set_release(&mut petset.spec.template, image, None),
-            (None, Some(wanted)) => petset.spec.template = wanted.spec.template.clone(),
-            (None, None) => {}
-        }
+        let waiting = built.iter().find(|built| built.name_any() == rack.petset).filter(|_| rack.waits);
+        kind.change(observed, &mut petset, waiting);
         Some(petset)
     };
     observed.racks.iter().filter_map(renewed).collect()

@@ -1,37 +1,27 @@
 //! Restart: all pods are renewed, and get the changes that their templates lack.
 
-use api::Cassandra;
-use api::halt::Halt;
 use api::ops_request::RestartRecord;
+use api::{Cassandra, PetSet};
 use kube::ResourceExt;
 
 use super::{Names, Operation, Way};
 use crate::observe::node::Node;
 use crate::observe::{Observed, Rack};
+use crate::preparation::one_release;
 use crate::step::{Intent, Step, waiting};
 
 /// The type.
 pub(crate) struct Kind;
 
 impl super::Kind for Kind {
-    /// A ring on two releases is left to an update: its halt is not lifted, and no node gets the template of another release.
-    fn check(&self, observed: &Observed) -> Option<Step> {
-        const TAKES_OVER: &str =
-            "a CassandraOpsRequest of type UpdateVersion with apply: Always takes over, a restart does not";
-        let preflight = Some("preflight".to_owned());
-        let cassandra = observed.cassandra.as_deref()?;
-        if let Halt::Request(_) = Halt::of(cassandra) {
-            let message = format!(
-                "the Cassandra is halted by a CassandraOpsRequest that has ended without lifting its halt; {TAKES_OVER}"
-            );
-            return Some(waiting("HaltedByRequest", message, preflight));
+    fn change(&self, _observed: &Observed, petset: &mut PetSet, waiting: Option<&PetSet>) {
+        if let Some(waiting) = waiting {
+            petset.spec.template = waiting.spec.template.clone();
         }
-        let (ring, version) = (observed.ring.as_ref()?, &observed.current.as_ref()?.spec.version);
-        let (pod, release) = ring.releases.iter().find(|(_, release)| release.to_string() != *version)?;
-        let name = &cassandra.spec.version;
-        let message =
-            format!("pod {pod} runs release {release}, but the Cassandra has version {name}; {TAKES_OVER}");
-        Some(waiting("OtherRelease", message, preflight))
+    }
+
+    fn check(&self, observed: &Observed) -> Option<Step> {
+        one_release::awaited(observed)
     }
 
     fn prepare(&self, observed: &Observed) -> Option<Step> {

@@ -3,10 +3,10 @@
 mod goal;
 mod way_back;
 
-use api::Cassandra;
 use api::halt::Halt;
 use api::ops_request::{Release, UpdateVersionRecord};
 use api::version::{self, NoPath};
+use api::{Cassandra, PetSet};
 use kube::ResourceExt;
 use semver::Version;
 
@@ -15,7 +15,7 @@ use super::{Names, Operation, Way};
 use crate::observe::node::Node;
 use crate::observe::{Observed, Rack, release};
 use crate::preparation::{image_pull, known_to_target};
-use crate::step::{Intent, PULL_IMAGE, Step};
+use crate::step::{Commit, Intent, PULL_IMAGE, Step};
 
 /// The type.
 pub(crate) struct Kind;
@@ -53,8 +53,10 @@ impl super::Kind for Kind {
         }
     }
 
-    fn image(&self, observed: &Observed) -> Option<String> {
-        observed.target.as_deref().map(|target| release(target).image)
+    fn change(&self, observed: &Observed, petset: &mut PetSet, _waiting: Option<&PetSet>) {
+        if let Some(target) = observed.target.as_deref() {
+            desired::set_release(&mut petset.spec.template, &target.spec.db.image, None);
+        }
     }
 
     fn asks_names(&self) -> bool {
@@ -186,17 +188,16 @@ impl Operation for UpdateVersion<'_> {
     }
 
     /// Also during a roll-back: the late write of a leader that lost its lease may have set the target.
-    fn commit(&self, cassandra: &Cassandra) -> Option<Step> {
-        let name = &self.goal().release.name;
-        (cassandra.spec.version != *name).then(|| Step::SetVersion { name: name.clone() })
+    fn commit(&self) -> Option<Commit> {
+        Some(Commit::Version(self.goal().release.name.clone()))
     }
 
-    fn version(&self) -> Option<&str> {
-        Some(&self.goal().release.name)
+    fn is_committed(&self, cassandra: &Cassandra) -> bool {
+        cassandra.spec.version == self.goal().release.name
     }
 
     fn can_stop(&self, _observed: &Observed, cassandra: &Cassandra) -> bool {
-        self.commit(cassandra).is_some()
+        !self.is_committed(cassandra)
     }
 
     fn is_over(&self, cassandra: &Cassandra) -> bool {
@@ -222,15 +223,10 @@ impl Operation for UpdateVersion<'_> {
         if operation.is_whole(observed) {
             return format!("{cause}. The ring is whole on version {name}, as before");
         }
-        let missing = observed.racks.iter().flat_map(|rack| {
-            let done =
-                |name: &String| rack.pods.iter().any(|pod| pod.name == *name && operation.is_done(rack, pod));
-            rack.names().filter(move |name| !done(name))
-        });
         format!(
             "{cause}. The ring is on version {name}, as before, but for what is not Ready: pod {}. Kubernetes makes it of that \
              version",
-            missing.collect::<Vec<_>>().join(", pod ")
+            operation.missing(observed).join(", pod ")
         )
     }
 }

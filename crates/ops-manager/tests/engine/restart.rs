@@ -34,9 +34,7 @@ fn a_restart_renews_every_pod_once_and_changes_nothing_else() {
     let order = ["a-0", "a-1", "b-0", "b-1", "c-0", "c-1"].map(|pod| format!("db-rack-{pod}"));
     assert_eq!(world.evicted, order);
     assert!(
-        !steps
-            .iter()
-            .any(|it| matches!(it, Step::SetImage { .. } | Step::SetVersion { .. } | Step::Pull { .. }))
+        !steps.iter().any(|it| matches!(it, Step::SetImage { .. } | Step::Commit(_) | Step::Pull { .. }))
     );
     assert_eq!(world.cassandra.clone().map(|it| it.spec), before);
     assert_eq!(progress(&world), Some("6/6"));

@@ -19,7 +19,7 @@ use kube::ResourceExt;
 use ops_manager::engine::{self, ROLL_BACK_UNFINISHED, next_step};
 use ops_manager::observe::node::{Node, Trouble};
 use ops_manager::observe::{Admission, Observed, Rack};
-use ops_manager::step::Step;
+use ops_manager::step::{Commit, Step};
 use ops_manager::{orphaned_halt, turn};
 
 use crate::cluster::{
@@ -171,7 +171,7 @@ impl Shipped {
             Step::Release => Some(Change::Hold(request, false)),
             Step::Halt => Some(Change::Halt(request)),
             Step::Resume => Some(Change::Resume),
-            Step::SetVersion { name } => version(&fixtures::image(name)).map(Change::SetVersion),
+            Step::Commit(Commit::Version(name)) => version(&fixtures::image(name)).map(Change::SetVersion),
             Step::SetImage { petset, image, .. } => Some(Change::SetImage(rack(petset)?, version(image)?)),
             Step::SetTemplate { petset } => {
                 Some(Change::SetTemplate(rack(petset)?, cluster.database.as_ref()?.template()))
@@ -187,6 +187,7 @@ impl Shipped {
             | Step::GiveUp { .. }
             | Step::Finish(_) => None,
             Step::Pull { .. } | Step::RemovePullPods { .. } => unreachable!("these racks never pull"),
+            Step::SetSize { .. } | Step::Commit(Commit::Resources(_)) => unreachable!("nothing is scaled"),
         }
     }
 

@@ -18,7 +18,7 @@ use ops_manager::observe::node::{Node, Trouble};
 use ops_manager::observe::{Admission, Copies, Observed, Rack, Ring};
 use ops_manager::preparation::known_to_target::{Look, Names};
 use ops_manager::preparation::pull_pod::{Place, PullPod, PullState};
-use ops_manager::step::Step;
+use ops_manager::step::{Commit, Step};
 use ops_manager::turn::Turn;
 
 use crate::fixtures;
@@ -47,7 +47,7 @@ pub struct World {
     pub request: CassandraOpsRequest,
     pub catalog: BTreeMap<String, CassandraVersion>,
     pub racks: Vec<Rack>,
-    /// Images that crash.
+    /// Images and revisions that crash.
     pub bad: BTreeSet<String>,
     /// Images that do not exist in any registry.
     pub missing: BTreeSet<String>,
@@ -225,7 +225,11 @@ impl World {
         let uid = self.request.uid().unwrap_or_default();
         let changes_ring = matches!(
             step,
-            Step::SetImage { .. } | Step::SetTemplate { .. } | Step::Evict { .. } | Step::SetVersion { .. }
+            Step::SetImage { .. }
+                | Step::SetTemplate { .. }
+                | Step::SetSize { .. }
+                | Step::Evict { .. }
+                | Step::Commit(_)
         );
         if changes_ring {
             let cassandra = self.cassandra.as_ref().expect("nothing is changed without a Cassandra");
@@ -256,10 +260,18 @@ impl World {
                 cassandra.spec.halted = false;
                 bump(cassandra);
             }
-            Step::SetVersion { name } => {
+            Step::Commit(commit) => {
                 let cassandra = self.cassandra.as_mut().expect("it is alive");
-                cassandra.spec.version.clone_from(name);
+                match commit {
+                    Commit::Version(name) => cassandra.spec.version.clone_from(name),
+                    Commit::Resources(resources) => desired::ask(&mut cassandra.spec, "db", resources),
+                }
                 bump(cassandra);
+            }
+            Step::SetSize { petset, size } => {
+                let rack = self.rack(petset);
+                assert_ne!(rack.size.replace(size.clone()).as_ref(), Some(size), "{petset} has this size");
+                rack.revision = None;
             }
             Step::SetImage { petset, image, .. } => give(self.rack(petset), Some(image)),
             Step::SetTemplate { petset } => {
@@ -324,7 +336,10 @@ impl World {
             moved |= rack.revision.is_none();
             let image = rack.image.clone().unwrap_or_default();
             let edit = if self.edited.contains(&rack.petset) { " with an edit" } else { "" };
-            let revision = rack.revision.get_or_insert_with(|| format!("{image}{edit}")).clone();
+            let memory = rack.size.as_ref().and_then(|size| size.resources.limits.get("memory"));
+            let memory = memory.filter(|memory| memory.0 != "1536Mi");
+            let size = memory.map_or(String::new(), |memory| format!(" with {}", memory.0));
+            let revision = rack.revision.get_or_insert_with(|| format!("{image}{edit}{size}")).clone();
             for pod in &mut rack.pods {
                 if pod.terminating
                     && let Some(held) = self.held.get(&pod.name)
@@ -343,7 +358,8 @@ impl World {
                         "a node to run on (0/3 nodes are available)".clone_into(&mut pod.waits_for);
                         continue;
                     }
-                    if self.bad.contains(pod.image.trim_start_matches(self.rewrites)) {
+                    let image = pod.image.trim_start_matches(self.rewrites);
+                    if [image, &pod.revision].iter().any(|it| self.bad.contains(*it)) {
                         pod.trouble = Some(Trouble { what: "it crashes".to_owned(), log_of: None });
                     } else {
                         pod.ready = true;
