@@ -4,7 +4,7 @@ use api::cassandra::{StorageType, condition_type};
 use api::labels::{self, Labels};
 use api::pod_template::PodTemplate;
 use api::{Cassandra, condition, names};
-use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
@@ -97,6 +97,11 @@ pub fn racks<'a>(cassandra: &'a Cassandra) -> Vec<Rack<'a>> {
 }
 
 impl Rack<'_> {
+    /// What the user says about the container `cassandra`.
+    pub(crate) fn node(&self) -> Option<&Container> {
+        self.template?.spec.as_ref()?.containers.iter().find(|it| it.name == names::CONTAINER)
+    }
+
     /// The ServiceAccount that the user names for the pods.
     pub fn account(&self) -> Option<&str> {
         self.template?.spec.as_ref()?.service_account_name.as_deref()

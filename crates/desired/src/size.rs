@@ -73,13 +73,6 @@ pub fn set_size(template: &mut PodTemplateSpec, size: &NodeSize) {
     }
 }
 
-impl Rack<'_> {
-    /// What the user says about the container of the node.
-    fn node(&self) -> Option<&Container> {
-        self.template?.spec.as_ref()?.containers.iter().find(|it| it.name == CONTAINER)
-    }
-}
-
 fn given(resources: Option<&ResourceRequirements>) -> NodeResources {
     let resources = resources.cloned().unwrap_or_default();
     NodeResources {

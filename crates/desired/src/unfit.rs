@@ -39,10 +39,7 @@ pub fn unfit(resolved: &Resolved, runs: bool) -> Option<Refusal> {
 
 /// Why the nodes have too little memory to start, if so.
 pub fn too_small(cassandra: &Cassandra) -> Option<String> {
-    racks(cassandra).iter().find_map(|rack| {
-        let containers = &rack.template?.spec.as_ref()?.containers;
-        memory(containers.iter().find(|it| it.name == api::names::CONTAINER)?)
-    })
+    racks(cassandra).iter().find_map(|rack| memory(rack.node()?))
 }
 
 fn inline(resolved: &Resolved, runs: bool) -> Option<Refusal> {
@@ -68,8 +65,7 @@ fn changed(resolved: &Resolved, text: &str) -> Option<String> {
 }
 
 fn of_rack(resolved: &Resolved, rack: &Rack, runs: bool) -> Option<Refusal> {
-    let containers = &rack.template?.spec.as_ref()?.containers;
-    let container = containers.iter().find(|it| it.name == api::names::CONTAINER)?;
+    let container = rack.node()?;
     let problem = options(container).or_else(|| if runs { None } else { memory(container) })?;
     let template = match resolved.cassandra.spec.topology {
         Some(_) => format!("spec.topology: podTemplate of rack {}", rack.name),

@@ -75,7 +75,7 @@ pub async fn advance(
             return Ok(Some(later));
         }
     }
-    // By the cache of before, the one that is under way may not have halted the Cassandra, or not even have begun.
+    // An old cache may not show that another request has halted the Cassandra, lifted its halt, and is not over yet.
     if step == Step::Halt
         && let Some(later) = stale("requests", context.confirm_others(&observed.request).await)
     {

@@ -18,7 +18,8 @@ pub(crate) struct Kind;
 impl super::Kind for Kind {
     fn refusal(&self, observed: &Observed) -> Option<(&'static str, String)> {
         let cassandra = observed.cassandra.as_deref()?;
-        let resources = of_each(&observed.racks, &asked(observed)?);
+        let (racks, asked) = (desired::racks(cassandra), asked(observed)?);
+        let resources = racks.into_iter().map(|rack| (rack.petset, asked.clone())).collect();
         let mut scaled = cassandra.clone();
         desired::ask(&mut scaled.spec, &cassandra.name_any(), &resources);
         let problem = desired::too_small(&scaled)?;
@@ -59,10 +60,6 @@ fn asked(observed: &Observed) -> Option<NodeResources> {
     Some(observed.request.spec.vertical_scaling.as_ref()?.node.resources.clone())
 }
 
-fn of_each(racks: &[Rack], resources: &NodeResources) -> BTreeMap<String, NodeResources> {
-    racks.iter().map(|rack| (rack.petset.clone(), resources.clone())).collect()
-}
-
 /// The sizes that the nodes of each PetSet get.
 fn targets(observed: &Observed) -> BTreeMap<String, NodeSize> {
     let (Some(cassandra), Some(asked)) = (&observed.cassandra, asked(observed)) else {
@@ -74,20 +71,22 @@ fn targets(observed: &Observed) -> BTreeMap<String, NodeSize> {
 
 /// What becomes of the heap: it follows the limit of the memory, unless the user sizes it.
 fn heap(record: &VerticalScalingRecord) -> String {
-    let told = |(petset, target): (&String, &NodeSize)| {
-        let source = record.source.get(petset)?;
+    let mut told = BTreeMap::<String, Vec<&str>>::new();
+    for (petset, target) in &record.target {
+        let Some(source) = record.source.get(petset) else { continue };
         let [before, after] = [source, target].map(|size| size.heap.get("MAX_HEAP_SIZE"));
-        let memory = |size: &NodeSize| size.resources.limits.get("memory").map(|limit| limit.0.clone());
-        match (before?, after?) {
-            (before, after) if before != after => Some(format!("of {petset} from {before} to {after}")),
-            (before, _) if memory(source) != memory(target) => {
-                Some(format!("of {petset} stays at {before}, whatever its memory"))
+        let memory = [source, target].map(|size| size.resources.limits.get("memory"));
+        let words = match (before, after) {
+            (Some(before), Some(after)) if before != after => format!("goes from {before} to {after}"),
+            (Some(before), Some(_)) if memory[0] != memory[1] => {
+                format!("stays at {before}, as the pod template says")
             }
-            _ => None,
-        }
-    };
-    let all: Vec<String> = record.target.iter().filter_map(told).collect();
-    if all.is_empty() { String::new() } else { format!("; the heap {}", all.join(", ")) }
+            _ => continue,
+        };
+        told.entry(words).or_default().push(petset);
+    }
+    let each = told.iter().map(|(words, petsets)| format!("; the heap of {} {words}", petsets.join(", ")));
+    each.collect()
 }
 
 /// A vertical scaling under way.

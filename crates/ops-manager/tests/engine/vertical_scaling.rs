@@ -56,7 +56,12 @@ fn every_pod_is_renewed_once_with_its_new_size_and_then_the_spec_says_so() {
         assert!(world.is_true(told), "{told}");
     }
     let said = world.says("VerticalScaling");
-    assert!(said.contains("6 nodes memory at most 4Gi; the heap of db-rack-a from 768M to 2048M"), "{said}");
+    assert!(
+        said.contains(
+            "6 nodes memory at most 4Gi; the heap of db-rack-a, db-rack-b, db-rack-c goes from 768M to 2048M"
+        ),
+        "{said}"
+    );
 }
 
 /// The operator dies after the effect of any one step, before the status is written, and restarts.
