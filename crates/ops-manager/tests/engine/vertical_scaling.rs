@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use api::cassandra::Phase as CassandraPhase;
 use api::halt::Halt;
-use api::ops_request::{NodeResources, NodeScaling, OpsType, Phase, VerticalScaling};
+use api::ops_request::{Apply, NodeResources, NodeScaling, OpsType, Phase, VerticalScaling};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use ops_manager::step::Step;
@@ -112,6 +113,24 @@ fn a_size_that_a_pod_does_not_come_up_with_reaches_one_pod_and_each_rack_keeps_w
     assert_eq!(memory(&world), before);
     let said = world.says("Failed");
     assert!(said.ends_with("The ring is whole, and its nodes have the size that they had"), "{said}");
+}
+
+/// What a ring needs whose nodes run out of memory.
+#[test]
+fn with_apply_always_a_node_that_is_down_gets_its_size_first() {
+    let mut world = world(2, "4Gi");
+    world.crash(1, 1);
+    world.status().phase = Some(CassandraPhase::Critical);
+    world.run();
+    assert_eq!((world.phase(), world.evicted.len()), (Phase::Pending, 0));
+    world.request.spec.apply = Apply::Always;
+    world.until(|world| !world.evicted.is_empty());
+    assert_eq!(world.evicted, ["db-rack-b-1"]);
+    world.run();
+    world.status().phase = Some(CassandraPhase::Ready);
+    world.run();
+    assert_eq!((world.phase(), world.evicted.len()), (Phase::Successful, 6), "{:?}", world.request.status);
+    assert_eq!(memory(&world), all("4Gi", "4Gi"));
 }
 
 #[test]
