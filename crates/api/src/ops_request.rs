@@ -6,7 +6,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Annotation on a CassandraOpsRequest: what to do about keyspaces that are not available at QUORUM while a node is renewed:
@@ -150,10 +150,24 @@ pub struct NodeScaling {
 pub struct NodeResources {
     /// Quantity of each resource that is kept for the node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
     pub requests: BTreeMap<String, Quantity>,
     /// Quantity of each resource that the node may use at most.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
     pub limits: BTreeMap<String, Quantity>,
+}
+
+/// Quantities as Kubernetes reads them. The schema of the embedded type has no pattern, and a wrong one would be refused no sooner than
+/// by the pods.
+fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+            "x-kubernetes-int-or-string": true,
+        },
+    })
 }
 
 /// How nodes get other resources.

@@ -46,6 +46,14 @@ fn a_request_is_accepted(#[case] spec: &str) {
     "{type: VerticalScaling, verticalScaling: {node: {resources: {}}}}",
     "spec.verticalScaling.node: Invalid value: \"object\": resources: give requests, limits or both"
 )]
+#[case::wrong_quantity(
+    "{type: VerticalScaling, verticalScaling: {node: {resources: {limits: {memory: plenty}}}}}",
+    "spec.verticalScaling.node.resources.limits.memory: Invalid value: \"plenty\": spec.verticalScaling.node.resources.limits.memory in body should match '^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$'"
+)]
+#[case::negative_quantity(
+    "{type: VerticalScaling, verticalScaling: {node: {resources: {requests: {cpu: '-1'}}}}}",
+    "spec.verticalScaling.node.resources.requests.cpu: Invalid value: \"-1\": spec.verticalScaling.node.resources.requests.cpu in body should match '^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$'"
+)]
 #[case::another_mode(
     "{type: VerticalScaling, verticalScaling: {mode: InPlace, node: {resources: {limits: {cpu: 2}}}}}",
     "spec.verticalScaling.mode: Unsupported value: \"InPlace\": supported values: \"Restart\""
