@@ -5,5 +5,6 @@ pub mod pull_pod;
 
 pub(crate) mod image_pull;
 pub(crate) mod one_release;
+pub(crate) mod quota;
 pub(crate) mod rehearsal;
 pub(crate) mod replication;

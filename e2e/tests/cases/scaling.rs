@@ -4,13 +4,13 @@ use anyhow::{Context, Result, ensure};
 use e2e::kubectl::{
     apply, condition, fresh_namespace, get, kubectl, phase, remove_namespace, text, wait_for,
 };
-use e2e::manifests::{pods, shape, vertical_scaling};
+use e2e::manifests::{pods, ring, shape, vertical_scaling};
 use e2e::{audit, load};
 use serde_json::{Value, json};
 
 use crate::Case;
 
-pub const CASES: &[Case] = &[("nodes of another size", scaled)];
+pub const CASES: &[Case] = &[("nodes of another size", scaled), ("a size beyond a quota", beyond_a_quota)];
 
 const N: &str = "cases-scaling";
 const RING: &str = "cas/ring";
@@ -62,6 +62,29 @@ fn scaled() -> Result<String> {
     let heap = condition(&request, "VerticalScaling").map(|it| text(it, "/message")).unwrap_or_default();
     remove_namespace(N)?;
     Ok(format!("{said}; then: {heap}; {verdict}"))
+}
+
+/// The quota has room for one renewed pod beside those that there are, but not for three.
+fn beyond_a_quota() -> Result<String> {
+    const N: &str = "cases-quota";
+    fresh_namespace(N)?;
+    apply(&ring(N, "ring", "4.1.10").to_string())?;
+    phase(N, RING, &["Ready"], 600)?;
+    kubectl(&["create", "quota", "memory", "-n", N, "--hard=limits.memory=4500Mi,pods=9"])?;
+    let before = get(N, "pods")?["items"].as_array().map(Vec::len);
+    apply(&vertical_scaling(N, "more", "ring", &json!({ "limits": { "memory": "1600Mi" } })).to_string())?;
+    let request = phase(N, "casops/more", &["Denied", "Progressing", "Failed"], 120)?;
+    let denied = condition(&request, "Denied").map(|it| text(it, "/message")).context("it is not denied")?;
+    let words = ["exceeded quota: memory", "memory 2496Mi (at most 1728Mi)", "Nothing was touched"];
+    ensure!(words.iter().all(|words| denied.contains(words)), "{denied}");
+    ensure!(get(N, "pods")?["items"].as_array().map(Vec::len) == before, "something was touched");
+
+    let fits = json!({ "limits": { "memory": "1500Mi" } });
+    apply(&vertical_scaling(N, "fits", "ring", &fits).to_string())?;
+    let request = phase(N, "casops/fits", &["Successful", "Failed", "Denied"], 600)?;
+    ensure!(text(&request, "/status/phase") == "Successful", "{:#}", request["status"]);
+    remove_namespace(N)?;
+    Ok(denied)
 }
 
 /// Of each pod, the memory limit of its container's cgroup in bytes, and the JVM's largest heap in MiB.

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator::{Object, WriteError};
 
+use super::quota;
 use crate::context::Context;
 use crate::observe::{Admission, Observed, Rack};
 
@@ -44,11 +45,11 @@ pub(crate) async fn ask(context: &Context, observed: &Observed, petsets: &[PetSe
             _ => {}
         }
     }
-    Admission::Fine
+    quota::lack(context, &namespace, petsets).await.map_or(Admission::Fine, Admission::Refused)
 }
 
 /// The first pod of a PetSet as its StatefulSet would create it, under an unused name.
-fn pod(petset: &PetSet) -> Pod {
+pub(super) fn pod(petset: &PetSet) -> Pod {
     let template = &petset.spec.template;
     let first = names::pod(&petset.name_any(), 0);
     let metadata = template.metadata.clone().unwrap_or_default();
