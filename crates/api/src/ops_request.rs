@@ -9,9 +9,14 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::condition;
+
 /// Annotation on a CassandraOpsRequest: what to do about keyspaces that are not available at QUORUM while a node is renewed:
 /// `Warn` (the default) or `Refuse`.
 pub const REPLICATION_CHECK: &str = "ops.kubedb.com/replication-check";
+
+/// Type of the condition that reports the halt.
+pub const PAUSE: &str = "PauseDatabase";
 
 /// An operation on a Cassandra. It runs once; its status reports the run.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -356,6 +361,11 @@ impl CassandraOpsRequest {
     /// The phase; Pending before anybody has looked at the request.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().and_then(|s| s.phase).unwrap_or(Phase::Pending)
+    }
+
+    /// Whether it has set its halt, now or before.
+    pub fn has_halted(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| condition::get(&status.conditions, PAUSE).is_some())
     }
 
     /// Whether it has recorded what it is going to do.

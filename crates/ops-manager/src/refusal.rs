@@ -4,10 +4,11 @@
 //! object. So the write is tried again, less and less often, until the time of the step is over.
 
 use api::condition;
+use api::ops_request::PAUSE;
 use operator::WriteError;
 
 use crate::observe::Observed;
-use crate::step::{HELD_UP, PAUSE, PULL_IMAGE, Step};
+use crate::step::{HELD_UP, PULL_IMAGE, Step};
 
 /// Reason of a condition that reports a refused write.
 pub(crate) const REFUSED: &str = "WriteRefused";

@@ -179,8 +179,6 @@ impl Step {
 
 /// Type of the condition of a request that is held up.
 pub(crate) const HELD_UP: &str = "Waiting";
-/// Type of the condition that reports the halt.
-pub(crate) const PAUSE: &str = "PauseDatabase";
 /// Type of the condition that reports the pull.
 pub(crate) const PULL_IMAGE: &str = "PullImage";
 /// Name of the step that pulls the image.

@@ -3,11 +3,8 @@
 use std::cmp::Ordering;
 
 use api::CassandraOpsRequest;
-use api::condition;
 use api::ops_request::Phase;
 use kube::ResourceExt;
-
-use crate::step::PAUSE;
 
 /// Position of a request among the others for the same Cassandra.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,12 +31,12 @@ pub fn among<'a>(
 ) -> Turn {
     let others = all.filter(|other| competes(request, other));
     let begun = request.phase() == Phase::Progressing;
-    if begun && has_halted(request) {
+    if begun && request.has_halted() {
         return Turn::Now;
     }
     let mut running = others.clone().filter(|other| other.phase() == Phase::Progressing);
     if begun {
-        let first = running.find(|other| has_halted(other));
+        let first = running.find(|other| other.has_halted());
         return first.map_or(Turn::Now, |first| Turn::After(first.name_any()));
     }
     if let Some(running) = running.next() {
@@ -60,12 +57,6 @@ pub fn among<'a>(
         Some(first) if age(first, request) == Ordering::Less => Turn::After(first.name_any()),
         _ => Turn::Now,
     }
-}
-
-/// Whether the request has set its halt, now or before.
-pub(crate) fn has_halted(request: &CassandraOpsRequest) -> bool {
-    let conditions = request.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    condition::get(conditions, PAUSE).is_some()
 }
 
 /// UIDs of the other requests for the same Cassandra that are not finished.
@@ -91,8 +82,8 @@ fn age(a: &CassandraOpsRequest, b: &CassandraOpsRequest) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use api::condition::Statement;
-    use api::ops_request::{CassandraOpsRequestStatus, DatabaseRef};
+    use api::condition::{self, Statement};
+    use api::ops_request::{CassandraOpsRequestStatus, DatabaseRef, PAUSE};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
     use rstest::rstest;

@@ -3,13 +3,14 @@
 use api::Cassandra;
 use api::cassandra::Phase as CassandraPhase;
 use api::halt::{self, HALTED_BY, Halt};
+use api::ops_request::PAUSE;
 use kube::ResourceExt;
 
 use super::rolling::roll;
 use crate::observe::Observed;
 use crate::operation::{Operation, Way};
-use crate::step::{Outcome, PAUSE, READY, Step, Wait, queued, waiting};
-use crate::turn::{Turn, has_halted};
+use crate::step::{Outcome, READY, Step, Wait, queued, waiting};
+use crate::turn::Turn;
 
 /// The next step of a request that has recorded what it is going to do.
 pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Step {
@@ -63,7 +64,7 @@ pub(super) fn progressing(observed: &Observed, operation: &dyn Operation) -> Ste
         // Another request may have begun at the same time and come first.
         Halt::None | Halt::Request(_) => match (&observed.turn, operation.outdated(cassandra)) {
             (Turn::After(other), _) => queued(other),
-            (_, Some(why)) if forward && !has_halted(&observed.request) => {
+            (_, Some(why)) if forward && !observed.request.has_halted() => {
                 Step::Finish(Outcome::Failed(format!("{why}. Nothing was touched")))
             }
             _ => Step::Halt,

@@ -2,7 +2,7 @@
 
 use api::condition::{self, Statement};
 use api::halt::{self, Halt};
-use api::ops_request::{CassandraOpsRequestStatus, Phase};
+use api::ops_request::{CassandraOpsRequestStatus, PAUSE, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
@@ -14,7 +14,7 @@ use crate::operation::{self, Way};
 use crate::preparation::pull_pod::Place;
 use crate::preparation::{image_pull, known_to_target, replication};
 use crate::refusal;
-use crate::step::{Commit, HELD_UP, Intent, Outcome, PAUSE, PULL_IMAGE, Step, Wait};
+use crate::step::{Commit, HELD_UP, Intent, Outcome, PULL_IMAGE, Step, Wait};
 
 /// The status after `step` was taken. `note` comes from carrying it out: a cause with log lines, or why a budget blocked an
 /// eviction.

@@ -11,16 +11,20 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use operator::WriteError;
 
-use super::rehearsal;
 use crate::context::Context;
 
-/// Why a quota has no room, if so. `renewed` are the PetSets with the templates of the renewed pods.
-pub(crate) async fn lack(context: &Context, namespace: &str, renewed: &[PetSet]) -> Option<String> {
+/// Why a quota has no room, if so. `renewed` are the PetSets with the templates of the renewed pods, and `pod` is one of these.
+pub(crate) async fn lack(
+    context: &Context,
+    namespace: &str,
+    renewed: &[PetSet],
+    pod: &Pod,
+) -> Option<String> {
     let present = |renewed: &PetSet| context.petsets.get(namespace, &renewed.name_any());
     let present: Vec<_> = renewed.iter().filter_map(present).collect();
     let growth = growth(present.iter().map(|petset| &**petset), renewed)?;
     for of_limits in [true, false] {
-        let stand_in = stand_in(renewed.first()?, &growth, of_limits);
+        let stand_in = stand_in(pod.clone(), &growth, of_limits);
         if let Err(WriteError::Refused { message, .. }) = context.operator.writer.rehearse(&stand_in).await
             && is_about(&message, of_limits)
         {
@@ -76,7 +80,7 @@ fn quantity(nanos: i128) -> Quantity {
 
 /// A pod with these limits and no requests; or with these requests, and limits that let it have them. The requests may grow by more
 /// than the limits do, and no pod may ask for more than its limit.
-fn stand_in(petset: &PetSet, growth: &NodeResources, of_limits: bool) -> Pod {
+fn stand_in(mut pod: Pod, growth: &NodeResources, of_limits: bool) -> Pod {
     let mut wanted = growth.clone();
     for (name, request) in &mut wanted.requests {
         if of_limits {
@@ -87,7 +91,6 @@ fn stand_in(petset: &PetSet, growth: &NodeResources, of_limits: bool) -> Pod {
             *limit = request.clone();
         }
     }
-    let mut pod = rehearsal::pod(petset);
     if let Some(spec) = &mut pod.spec {
         spec.init_containers = None;
         spec.containers.retain(|container| container.name == names::CONTAINER);
@@ -141,8 +144,10 @@ mod tests {
     fn limits_and_requests_are_asked_for_by_a_pod_each() {
         let resources = json!({ "requests": { "memory": "3Gi", "cpu": "1" }, "limits": { "memory": "2Gi" } });
         let growth: NodeResources = serde_json::from_value(resources).unwrap();
+        let spec = petset(1, "1", "1Gi").spec.template.spec;
+        let pod = Pod { spec, ..Pod::default() };
         let asked = |of_limits: bool| {
-            let pod = stand_in(&petset(1, "1", "1Gi"), &growth, of_limits).spec.unwrap();
+            let pod = stand_in(pod.clone(), &growth, of_limits).spec.unwrap();
             serde_json::to_value(pod.containers[0].resources.as_ref().unwrap()).unwrap()
         };
         let limits = json!({ "requests": { "memory": "0", "cpu": "0" }, "limits": { "memory": "2Gi" } });

@@ -45,11 +45,12 @@ pub(crate) async fn ask(context: &Context, observed: &Observed, petsets: &[PetSe
             _ => {}
         }
     }
-    quota::lack(context, &namespace, petsets).await.map_or(Admission::Fine, Admission::Refused)
+    let Some(first) = petsets.first().map(pod) else { return Admission::Fine };
+    quota::lack(context, &namespace, petsets, &first).await.map_or(Admission::Fine, Admission::Refused)
 }
 
 /// The first pod of a PetSet as its StatefulSet would create it, under an unused name.
-pub(super) fn pod(petset: &PetSet) -> Pod {
+fn pod(petset: &PetSet) -> Pod {
     let template = &petset.spec.template;
     let first = names::pod(&petset.name_any(), 0);
     let metadata = template.metadata.clone().unwrap_or_default();
