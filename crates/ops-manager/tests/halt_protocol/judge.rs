@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use api::ops_request::Phase;
 
-use crate::REQUESTS;
-use crate::cluster::{Change, Cluster, Database, Is, Record, Status, Template};
+use crate::cluster::{Change, Cluster, Database, Is, Pod, Record, Status, Template, Version};
 use crate::state::{State, Write};
+use crate::{PODS_PER_RACK, REQUESTS};
 
 /// The properties that must hold.
 pub mod property {
@@ -64,6 +64,15 @@ impl Cluster {
     fn is_under_way(&self, request: usize) -> bool {
         let status = self.requests[request].as_ref().map(|request| &request.status);
         status.is_some_and(|status| status.halted && !status.phase.is_final())
+    }
+
+    /// Whether a pod runs another version, or will once it is made.
+    fn has_pod_not_of(&self, version: Version) -> bool {
+        let image = |(place, pod): (usize, &Pod)| match pod.is {
+            Is::Gone => self.petsets.get(place / PODS_PER_RACK).map(|petset| petset.followed.image),
+            _ => Some(pod.template.image),
+        };
+        self.pods.iter().enumerate().any(|pod| image(pod) != Some(version))
     }
 
     /// Whether a pod is still the one that it was, or has the template of before.
@@ -143,15 +152,11 @@ impl State {
                     history.breaches.insert(Breach::TwoWriters);
                 }
             }
-            Change::SetVersion(version)
-                if !late && before.pods.iter().any(|pod| pod.template.image != *version) =>
-            {
+            Change::SetVersion(version) if !late && before.has_pod_not_of(*version) => {
                 history.breaches.insert(Breach::UntrueVersion);
             }
             Change::Resume => {
-                let untrue = |database: &Database| {
-                    before.pods.iter().any(|pod| pod.template.image != database.version)
-                };
+                let untrue = |database: &Database| before.has_pod_not_of(database.version);
                 if !late && !history.overruled && before.database.as_ref().is_some_and(untrue) {
                     history.breaches.insert(Breach::UntrueVersion);
                 }
