@@ -21,9 +21,10 @@ pub enum Turn {
 /// The turn of `request` among `all` requests of its namespace (which may include itself).
 ///
 /// A running request goes first. Two may begin at the same moment, since each saw a free turn: then the one that halts first goes
-/// first, and the other one, which has changed nothing yet, waits for its end. Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally
-/// old, the first by name counts as newer); of the remaining ones, the oldest goes first. A request that is not `valid` will
-/// be denied, so it replaces no other.
+/// first, and the other one, which has changed nothing yet, waits for its end.
+///
+/// Of several pending ones of a type only the newest runs (KubeDB's rule; if two are equally old, the first by name counts as
+/// newer); of the remaining ones, the oldest goes first. A request that is not `valid` will be denied, so it replaces no other.
 pub fn among<'a>(
     request: &CassandraOpsRequest,
     all: impl Iterator<Item = &'a CassandraOpsRequest> + Clone,

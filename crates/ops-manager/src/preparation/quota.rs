@@ -38,7 +38,7 @@ pub(crate) async fn lack(
 fn growth<'a>(present: impl Iterator<Item = &'a PetSet>, renewed: &[PetSet]) -> Option<NodeResources> {
     let (before, after) = (sums(present), sums(renewed.iter()));
     let grown = |(name, after): (&(bool, String), &i128)| {
-        let grown = (after - before.get(name).copied().unwrap_or_default()).max(0);
+        let grown = after.saturating_sub(before.get(name).copied().unwrap_or_default()).max(0);
         (name.clone(), grown)
     };
     let all: BTreeMap<_, _> = after.iter().map(grown).collect();
@@ -61,7 +61,8 @@ fn sums<'a>(petsets: impl Iterator<Item = &'a PetSet>) -> BTreeMap<(bool, String
         for (limit, amounts) in [(false, resources.requests), (true, resources.limits)] {
             for (name, amount) in amounts {
                 let nanos = operator::amount(&amount.0).unwrap_or_default();
-                *sums.entry((limit, name)).or_default() += nanos * nodes;
+                let sum: &mut i128 = sums.entry((limit, name)).or_default();
+                *sum = sum.saturating_add(nanos.saturating_mul(nodes));
             }
         }
     }
@@ -74,7 +75,7 @@ fn quantity(nanos: i128) -> Quantity {
     Quantity(match nanos {
         0 => "0".to_owned(),
         _ if nanos % MEBI == 0 => format!("{}Mi", nanos / MEBI),
-        _ => format!("{}m", (nanos + 999_999) / 1_000_000),
+        _ => format!("{}m", nanos.saturating_add(999_999) / 1_000_000),
     })
 }
 
@@ -138,6 +139,12 @@ mod tests {
         let growth = growth(present.iter(), &renewed).unwrap();
         assert_eq!(growth.to_string(), "cpu 0, memory 1024Mi (at most 1024Mi)");
         assert_eq!(super::growth(renewed.iter(), &renewed), None);
+    }
+
+    #[test]
+    fn an_absurd_amount_is_left_to_the_api_server() {
+        let huge = [petset(1000, "9e27", "9e28")];
+        assert!(growth([petset(1000, "1", "1Gi")].iter(), &huge).is_some());
     }
 
     #[test]
